@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! driver  Unloaded → Loaded → Starting → Running ⇄ Exited → … → Failed        any → Unloading
-//! slot    Vacant → Starting → Idle ⇄ Busy,  from each of these → Vacant
+//! slot    Vacant → Starting → Busy ⇄ Idle,  Vacant → Warming → Idle,  from each of these → Vacant
 //! ```
 
 use crate::error::Error;
@@ -103,7 +103,10 @@ pub enum Served {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
     Vacant,
+    /// Being started by the caller whose it will be.
     Starting,
+    /// Being started off the callers' path. It is nobody's, so it holds nobody up.
+    Warming,
     Idle,
     Busy,
 }
@@ -118,7 +121,8 @@ struct Worker {
 ///
 /// # Invariants
 ///
-/// - At most `policy.workers` slots are Starting for a caller or Busy at a time.
+/// - At most `policy.workers` slots are Starting or Busy at a time.
+/// - At most `policy.workers + policy.spares` slots are not Vacant.
 /// - Once unloading, no slot leaves Vacant any more.
 #[derive(Debug)]
 pub struct Lifecycle<const SLOTS: usize> {
@@ -164,7 +168,7 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
             State::Unloaded
         } else if self.has(Slot::Idle) || self.has(Slot::Busy) {
             State::Running
-        } else if self.has(Slot::Starting) {
+        } else if self.has(Slot::Starting) || self.has(Slot::Warming) {
             State::Starting
         } else if let Permit::Spent(_) = self.budget.permit(now, &self.policy.restart) {
             State::Failed
@@ -224,7 +228,7 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
                 Permit::From(instant) if instant > now => return Admission::Wait(instant),
                 Permit::From(_) => {}
             }
-            if let Some(id) = self.begin_start() {
+            if let Some(id) = self.begin_start(Slot::Starting) {
                 return Admission::Start(id);
             }
         }
@@ -234,14 +238,12 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     /// Should a worker be started off the callers' path? Then it is reserved, and
     /// [`ready`](Self::ready) puts it in service.
     pub fn replenish(&mut self, now: Instant) -> Option<WorkerId> {
-        let wanted = self.limit(self.policy.workers.saturating_add(self.policy.spares));
-        let present = SLOTS.saturating_sub(self.count(Slot::Vacant));
         // Without a spare the next caller starts the worker, and hears why if that fails.
-        if self.unloading || !self.image || self.policy.spares == 0 || present >= wanted {
+        if self.unloading || !self.image || self.policy.spares == 0 {
             return None;
         }
         match self.budget.permit(now, &self.policy.restart) {
-            Permit::From(instant) if instant <= now => self.begin_start(),
+            Permit::From(instant) if instant <= now => self.begin_start(Slot::Warming),
             _ => None,
         }
     }
@@ -255,7 +257,7 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     /// The worker that was started off the callers' path is at everybody's service.
     /// False: it was retired meanwhile.
     pub fn ready(&mut self, id: WorkerId) -> bool {
-        self.step(id, Slot::Starting, Slot::Idle)
+        self.step(id, Slot::Warming, Slot::Idle)
     }
 
     /// The call on this worker is over, and it lives. False: it was retired meanwhile.
@@ -344,9 +346,13 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
         })
     }
 
-    fn begin_start(&mut self) -> Option<WorkerId> {
+    fn begin_start(&mut self, slot: Slot) -> Option<WorkerId> {
+        let wanted = self.limit(self.policy.workers.saturating_add(self.policy.spares));
+        if SLOTS.saturating_sub(self.count(Slot::Vacant)) >= wanted {
+            return None;
+        }
         let start = self.starts.checked_add(1)?;
-        let id = self.take(Slot::Vacant, Slot::Starting)?;
+        let id = self.take(Slot::Vacant, slot)?;
         self.starts = start;
         let worker = self.workers.get_mut(id.slot)?;
         worker.start = start;
@@ -572,5 +578,25 @@ mod tests {
         assert!(matches!(lifecycle.admit(None, at(0)), Admission::Run(_)));
         assert!(lifecycle.replenish(at(0)).is_some());
         assert_eq!(lifecycle.replenish(at(0)), None);
+    }
+
+    #[test]
+    fn a_spare_that_is_slow_to_start_holds_nobody_up() {
+        let policy = Policy {
+            spares: 1,
+            ..Policy::DEFAULT
+        };
+        let mut lifecycle = Lifecycle::<2>::new(policy);
+        lifecycle.loaded();
+        let warm = lifecycle.replenish(at(0)).unwrap();
+        let Admission::Start(own) = lifecycle.admit(None, at(0)) else {
+            panic!("no start")
+        };
+        assert!(lifecycle.started(own));
+        assert!(lifecycle.finished(own, Served::Reply));
+        assert_eq!(lifecycle.admit(None, at(0)), Admission::Run(own));
+        // Each start has its own end.
+        assert!(!lifecycle.started(warm));
+        assert!(lifecycle.ready(warm));
     }
 }
