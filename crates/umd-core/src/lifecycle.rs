@@ -140,6 +140,7 @@ pub struct Lifecycle<const SLOTS: usize> {
 impl<const SLOTS: usize> Lifecycle<SLOTS> {
     /// A driver without an image. Workers and spares beyond `SLOTS` are not used.
     pub const fn new(policy: Policy) -> Self {
+        const { assert!(SLOTS > 0, "a driver needs at least one slot") };
         Self {
             policy,
             image: false,
@@ -393,6 +394,10 @@ impl Queue {
     }
 
     fn leave(&mut self, ticket: Ticket) {
+        // One that left before must not give up the place of the one that has it now.
+        if ticket.0.wrapping_sub(self.front) >= self.end.wrapping_sub(self.front) {
+            return;
+        }
         self.left |= Self::bit(ticket);
         while self.front != self.end && self.left & Self::bit(Ticket(self.front)) != 0 {
             self.front = self.front.wrapping_add(1);
@@ -598,5 +603,20 @@ mod tests {
         // Each start has its own end.
         assert!(!lifecycle.started(warm));
         assert!(lifecycle.ready(warm));
+    }
+
+    #[test]
+    fn leaving_twice_takes_nobody_elses_place() {
+        let mut lifecycle = one();
+        let first = lifecycle.enter().unwrap();
+        lifecycle.leave(first);
+        for _ in 1..QUEUE_CAPACITY {
+            let ticket = lifecycle.enter().unwrap();
+            lifecycle.leave(ticket);
+        }
+        let same_place = lifecycle.enter().unwrap();
+        assert_eq!(same_place.place(), first.place());
+        lifecycle.leave(first);
+        assert_eq!(lifecycle.next(), Some(same_place));
     }
 }
