@@ -290,7 +290,9 @@ impl Transfer {
     ) -> Result<(), Ended> {
         match self.stage {
             Stage::Idle => {}
-            Stage::Ended(ended) => return Err(ended),
+            // However it ended: of this request it has read nothing.
+            Stage::Ended(Ended::Aborted(_)) => return Err(Ended::Aborted(Seen::Unread)),
+            Stage::Ended(_) => return Err(Ended::Died(Seen::Unread)),
             _ => return Err(Ended::Aborted(Seen::Unread)),
         }
         self.stage = Stage::Active(Active {
