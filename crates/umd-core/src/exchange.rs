@@ -28,6 +28,7 @@ pub fn call<const SLOTS: usize, H: Host<SLOTS>>(
     let begin = host.now();
     let journey = Journey {
         host,
+        request_len: request.len(),
         deadline: begin.after(limit),
         retry: Retry::Allowed,
     };
@@ -49,6 +50,7 @@ pub fn start<const SLOTS: usize, H: Host<SLOTS>>(host: &H) -> Result<(), Error> 
     let limit = host.update(|lifecycle| lifecycle.policy().start_deadline);
     let mut journey = Journey {
         host,
+        request_len: 0,
         deadline: host.now().after(limit),
         retry: Retry::Allowed,
     };
@@ -67,11 +69,7 @@ pub fn replenish<const SLOTS: usize, H: Host<SLOTS>>(host: &H) {
         let Some(worker) = worker else { return };
         match host.start(worker, now.after(limit)) {
             Ok(()) => {
-                let in_service = host.update(|lifecycle| {
-                    lifecycle.counters.started();
-                    lifecycle.ready(worker)
-                });
-                if !in_service {
+                if !host.update(|lifecycle| lifecycle.ready(worker)) {
                     host.discard(worker);
                 }
             }
@@ -98,6 +96,7 @@ enum Retry {
 
 struct Journey<'h, const SLOTS: usize, H: Host<SLOTS>> {
     host: &'h H,
+    request_len: usize,
     deadline: Instant,
     retry: Retry,
 }
@@ -178,7 +177,14 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
         loop {
             let now = self.host.now();
             let admission = self.host.update(|lifecycle| {
-                let mut admission = lifecycle.admit(place, now);
+                let mut admission = if self.request_len > lifecycle.policy().request_max {
+                    Admission::Refuse(Error::RequestTooLong)
+                } else if now >= self.deadline {
+                    // A worker taken now would be killed by a deadline that it never had.
+                    Admission::Refuse(Error::TimedOut(Seen::Unread))
+                } else {
+                    lifecycle.admit(place, now)
+                };
                 if let Admission::Wait(_) = admission {
                     if place.is_none() {
                         match lifecycle.enter() {
@@ -200,17 +206,10 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
                     }
                 }
                 (Admission::Wait(until), Some(ticket)) => {
-                    let end = if now >= self.deadline {
-                        Some(Error::TimedOut(Seen::Unread))
-                    } else {
-                        match self.host.wait(ticket, until.min(self.deadline)) {
-                            Ok(()) => None,
-                            Err(Interrupted) => Some(Error::Interrupted),
-                        }
-                    };
-                    if let Some(error) = end {
+                    let slept = self.host.wait(ticket, until.min(self.deadline));
+                    if let Err(Interrupted) = slept {
                         self.host.update(|lifecycle| lifecycle.leave(ticket));
-                        return Err(error);
+                        return Err(Error::Interrupted);
                     }
                 }
                 // Waiting without a ticket: enter() above gave one or refused.
@@ -227,10 +226,7 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
         let deadline = self.host.now().after(limit).min(self.deadline);
         match self.host.start(worker, deadline) {
             Ok(()) => {
-                let ours = self.host.update(|lifecycle| {
-                    lifecycle.counters.started();
-                    lifecycle.started(worker)
-                });
+                let ours = self.host.update(|lifecycle| lifecycle.started(worker));
                 if !ours {
                     self.host.discard(worker);
                     self.retry(Error::ConnectionRefused)?;

@@ -83,9 +83,9 @@ pub struct Counters {
     pub replies: u64,
     /// Calls that a deadline ended.
     pub timeouts: u64,
-    /// Handlers that said hello.
+    /// Processes that were made from the image; the host counts them with [`Counters::started`].
     pub starts: u64,
-    /// Handlers that ended.
+    /// Processes that ended; the host counts them with [`Counters::exited`].
     pub exits: u64,
     /// How the last of them ended.
     pub last_exit: Option<ExitStatus>,
@@ -116,12 +116,12 @@ impl Counters {
         }
     }
 
-    /// A handler came into service.
+    /// A process was made from the image.
     pub const fn started(&mut self) {
         self.starts = self.starts.saturating_add(1);
     }
 
-    /// A handler ended.
+    /// A process ended.
     pub const fn exited(&mut self, status: ExitStatus) {
         self.exits = self.exits.saturating_add(1);
         self.last_exit = Some(status);

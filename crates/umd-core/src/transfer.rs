@@ -227,12 +227,15 @@ impl Transfer {
         }
     }
 
-    /// The channel is closed: no byte passes any more.
-    pub const fn is_closed(&self) -> bool {
-        matches!(
-            self.stage,
-            Stage::Ended(_) | Stage::Answered { ended: Some(_), .. }
-        )
+    /// Why the channel is closed, once it is: no byte passes any more.
+    pub const fn ended(&self) -> Option<Ended> {
+        match self.stage {
+            Stage::Ended(ended)
+            | Stage::Answered {
+                ended: Some(ended), ..
+            } => Some(ended),
+            _ => None,
+        }
     }
 
     /// The task that said hello was checked and locked down.
