@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The channel: an anonymous file whose reads and writes Rust serves, in the handler's own context.
+ * It belongs to umd.ko, so whoever holds a copy of it keeps umd.ko loaded.
+ */
+#include <linux/anon_inodes.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/poll.h>
+#include <linux/uaccess.h>
+#include "shim.h"
+
+static ssize_t channel_read(struct file *file, char __user *to, size_t len, loff_t *pos)
+{
+	return umd_rs_channel_read(file->private_data, to, len, file->f_flags & O_NONBLOCK);
+}
+
+static ssize_t channel_write(struct file *file, const char __user *from, size_t len, loff_t *pos)
+{
+	return umd_rs_channel_write(file->private_data, from, len);
+}
+
+static __poll_t channel_poll(struct file *file, struct poll_table_struct *table)
+{
+	return (__force __poll_t)umd_rs_channel_poll(file->private_data, file, table);
+}
+
+static int channel_release(struct inode *inode, struct file *file)
+{
+	umd_rs_channel_release(file->private_data);
+	return 0;
+}
+
+static const struct file_operations channel_fops = {
+	.owner = THIS_MODULE,
+	.read = channel_read,
+	.write = channel_write,
+	.poll = channel_poll,
+	.release = channel_release,
+};
+
+/*
+ * Ownership: the file is the caller's, until umd_channel_put(). On success it holds the caller's
+ * reference to process, which umd_rs_channel_release() gives back.
+ */
+struct file *umd_channel_file(void *process, int *error)
+{
+	struct file *file = anon_inode_getfile("[umd]", &channel_fops, process, O_RDWR);
+
+	if (IS_ERR(file)) {
+		*error = PTR_ERR(file);
+		return NULL;
+	}
+	/* A stream: no position, hence no lock around it. */
+	file->f_mode &= ~(FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE | FMODE_ATOMIC_POS);
+	file->f_mode |= FMODE_STREAM;
+	*error = 0;
+	return file;
+}
+
+void umd_channel_put(struct file *file)
+{
+	fput(file);
+}
+
+/*
+ * Context: the handler's task, under a spinlock. A page that is not there ends the copy, so the
+ * handler cannot make it wait.
+ */
+size_t umd_copy_to_handler(void __user *to, const void *from, size_t len)
+{
+	size_t left = len;
+
+	if (!access_ok(to, len))
+		return len;
+	pagefault_disable();
+	left = __copy_to_user_inatomic(to, from, len);
+	pagefault_enable();
+	return left;
+}
+
+/* Context: as above. Beyond what was copied the destination keeps its bytes. */
+size_t umd_copy_from_handler(void *to, const void __user *from, size_t len)
+{
+	size_t left = len;
+
+	if (!access_ok(from, len))
+		return len;
+	pagefault_disable();
+	left = __copy_from_user_inatomic(to, from, len);
+	pagefault_enable();
+	return left;
+}
+
+/* Context: as above. At most a page at a time. */
+size_t umd_clear_handler(void __user *to, size_t len)
+{
+	size_t part = min_t(size_t, len, PAGE_SIZE);
+
+	return len - part + umd_copy_to_handler(to, page_address(ZERO_PAGE(0)), part);
+}
+
+/* Context: the handler's task, no locks: this may wait as long as the handler's memory wants. */
+size_t umd_fault_in_writeable(void __user *to, size_t len)
+{
+	return fault_in_writeable(to, len);
+}
+
+size_t umd_fault_in_readable(const void __user *from, size_t len)
+{
+	return fault_in_readable(from, len);
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Lines in the kernel log. Rate limited: a hostile handler must not fill it. */
+#define pr_fmt(fmt) "umd: " fmt
+#include <linux/printk.h>
+#include "shim.h"
+
+/* what is not terminated: len bytes of it. */
+void umd_log_failure(const char *driver, int pid, const char *what, size_t len, int error)
+{
+	pr_warn_ratelimited("%s: handler %d: %.*s (error %d)\n", driver, pid, (int)len, what,
+			    error);
+}
+
+void umd_log_exit(const char *driver, int pid, u32 status)
+{
+	if (status & 0x7f)
+		pr_info_ratelimited("%s: handler %d was ended by signal %u\n", driver, pid,
+				    status & 0x7f);
+	else
+		pr_info_ratelimited("%s: handler %d exited with status %u\n", driver, pid,
+				    (status >> 8) & 0xff);
+}
+
+void umd_log_panic(void)
+{
+	pr_emerg("panic in Rust code\n");
+}

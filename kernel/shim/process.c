@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Handlers as processes: made, killed, and their end noticed. */
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/pid.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/umh.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include "image.h"
+#include "shim.h"
+
+/* Address space of a handler: image, stack and static buffers; it can map nothing else. */
+#define UMD_AS_LIMIT	(64UL << 20)
+#define UMD_STACK_LIMIT	(1UL << 20)
+/* Near the end of the OOM killer's list: a handler is small, and somebody waits for it. */
+#define UMD_OOM_SCORE_ADJ	(-900)
+
+static struct workqueue_struct *reapers;
+
+/*
+ * Waits on pid->wait_pidfd for the end of one process. Belongs to itself once it is armed: the end
+ * runs the work, which frees it. Until then it keeps umd.ko loaded.
+ */
+struct watch {
+	wait_queue_entry_t entry;
+	struct work_struct work;
+	struct pid *pid;
+	void *process;
+	u32 status;
+};
+
+struct spawn {
+	struct umd_image *image;
+	struct file *channel;
+	struct watch *watch;
+	bool watched;
+};
+
+/*
+ * Context: a kworker of our own queue, which is drained before umd.ko goes: this code cannot be
+ * unmapped under it.
+ */
+static void reap(struct work_struct *work)
+{
+	struct watch *watch = container_of(work, struct watch, work);
+
+	umd_rs_process_exited(watch->process, watch->status);
+	put_pid(watch->pid);
+	kfree(watch);
+	module_put(THIS_MODULE);
+}
+
+/* Context: atomic, under tasklist_lock and the wait queue's lock. */
+static int ended(struct wait_queue_entry *entry, unsigned int mode, int flags, void *key)
+{
+	struct watch *watch = container_of(entry, struct watch, entry);
+	struct task_struct *task = pid_task(watch->pid, PIDTYPE_TGID);
+
+	/* Newer kernels also tell of single threads. */
+	if (task && (!READ_ONCE(task->exit_state) || !thread_group_empty(task)))
+		return 0;
+	if (task)
+		watch->status = task->signal->flags & SIGNAL_GROUP_EXIT ?
+			task->signal->group_exit_code : task->exit_code;
+	list_del_init(&entry->entry);
+	queue_work(reapers, &watch->work);
+	return 0;
+}
+
+static void limit(struct rlimit *limits, unsigned int which, unsigned long value)
+{
+	limits[which].rlim_cur = value;
+	limits[which].rlim_max = value;
+}
+
+static void limit_all(void)
+{
+	struct rlimit *limits = current->signal->rlim;
+
+	task_lock(current->group_leader);
+	limit(limits, RLIMIT_AS, UMD_AS_LIMIT);
+	limit(limits, RLIMIT_CORE, 0);
+	limit(limits, RLIMIT_FSIZE, 0);
+	limit(limits, RLIMIT_MEMLOCK, 0);
+	limit(limits, RLIMIT_MSGQUEUE, 0);
+	limit(limits, RLIMIT_NOFILE, 3);
+	limit(limits, RLIMIT_NPROC, 0);
+	limit(limits, RLIMIT_RTPRIO, 0);
+	limit(limits, RLIMIT_STACK, UMD_STACK_LIMIT);
+	task_unlock(current->group_leader);
+}
+
+/* The channel as fd 0, 1 and 2 of an empty table. Ownership: each fd gets a reference of its own. */
+static int install(struct file *channel)
+{
+	int fd, wanted;
+
+	for (wanted = 0; wanted < 3; wanted++) {
+		fd = get_unused_fd_flags(0);
+		if (fd < 0)
+			return fd;
+		if (fd != wanted) {
+			put_unused_fd(fd);
+			return -EBUSY;
+		}
+		get_file(channel);
+		fd_install(fd, channel);
+	}
+	return 0;
+}
+
+/*
+ * Context: the child, before exec. All that needs no cooperation of the handler is done here. It
+ * keeps the two capabilities with which it gives up its ids: changing them here ends in a warning
+ * of the kernel's (the user's process count is not charged yet).
+ */
+static int prepare(struct subprocess_info *info, struct cred *cred)
+{
+	struct spawn *spawn = info->data;
+	struct watch *watch = spawn->watch;
+	kernel_cap_t caps = CAP_EMPTY_SET;
+	int error = install(spawn->channel);
+
+	if (error)
+		return error;
+
+	cap_raise(caps, CAP_SETUID);
+	cap_raise(caps, CAP_SETGID);
+	cred->cap_effective = caps;
+	cred->cap_permitted = caps;
+	cred->cap_bset = caps;
+	cred->cap_inheritable = CAP_EMPTY_SET;
+	cred->cap_ambient = CAP_EMPTY_SET;
+	task_set_no_new_privs(current);
+	limit_all();
+	current->signal->oom_score_adj = UMD_OOM_SCORE_ADJ;
+	current->signal->oom_score_adj_min = UMD_OOM_SCORE_ADJ;
+	umd_image_enter(spawn->image);
+
+	watch->pid = get_pid(task_tgid(current));
+	umd_rs_process_born(watch->process, get_pid(task_tgid(current)));
+	__module_get(THIS_MODULE);
+	add_wait_queue(&watch->pid->wait_pidfd, &watch->entry);
+	spawn->watched = true;
+	return 0;
+}
+
+/*
+ * Makes a process from the image, and returns when it has been executed, or with the reason why
+ * not. Context: waits for a kernel worker that runs nothing of the handler's.
+ * Ownership: *watched says whether umd_rs_process_exited() will be called, which takes over the
+ * caller's reference to process. The channel's file stays the caller's.
+ */
+int umd_process_spawn(struct umd_image *image, const char *name, struct file *channel,
+		      void *process, bool *watched)
+{
+	struct watch *watch = kzalloc(sizeof(*watch), GFP_KERNEL);
+	struct spawn spawn = { .image = image, .channel = channel, .watch = watch };
+	char *argv[] = { (char *)name, NULL };
+	char *envp[] = { NULL };
+	struct subprocess_info *info;
+	int error = -ENOMEM;
+
+	*watched = false;
+	if (!watch)
+		return -ENOMEM;
+	init_waitqueue_func_entry(&watch->entry, ended);
+	INIT_WORK(&watch->work, reap);
+	watch->process = process;
+
+	/* The path is relative to the working directory, which prepare() sets. */
+	info = call_usermodehelper_setup(name, argv, envp, GFP_KERNEL, prepare, NULL, &spawn);
+	if (info)
+		error = call_usermodehelper_exec(info, UMH_WAIT_EXEC);
+	*watched = spawn.watched;
+	if (!spawn.watched)
+		kfree(watch);
+	return error;
+}
+
+/* Context: any, hard IRQ included (as the kernel's own interval timers do). */
+void umd_process_kill(struct pid *pid)
+{
+	kill_pid(pid, SIGKILL, 1);
+}
+
+/* Context: any. As seen in the first pid namespace. */
+int umd_process_number(struct pid *pid)
+{
+	return pid_nr(pid);
+}
+
+void umd_process_put(struct pid *pid)
+{
+	put_pid(pid);
+}
+
+int umd_process_init(void)
+{
+	reapers = alloc_workqueue("umd", WQ_UNBOUND, 0);
+	return reapers ? 0 : -ENOMEM;
+}
+
+void umd_process_exit(void)
+{
+	destroy_workqueue(reapers);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The seam between umd.ko's Rust and the kernel. Rust knows no kernel structure: all of them are
+ * opaque to it and live here. These functions decide nothing.
+ *
+ * umd_*     is written in C and called by Rust.
+ * umd_rs_*  is written in Rust and called from here.
+ *
+ * Unless a comment says otherwise a function may sleep and expects no lock to be held.
+ */
+#ifndef UMD_SHIM_H
+#define UMD_SHIM_H
+
+#include <linux/types.h>
+
+struct file;
+struct module;
+struct pid;
+struct poll_table_struct;
+struct umd_driver;
+struct umd_image;
+struct umd_lock;
+struct umd_sysfs;
+struct umd_timer;
+struct umd_waitq;
+struct umd_worker;
+
+/* memory.c: any context for atomic = 1 is not offered: all of these may sleep, except the free. */
+void *umd_alloc(size_t size);
+void umd_free(void *memory);		/* any context; NULL is fine */
+void *umd_alloc_big(size_t size);	/* zeroed, for buffers of many pages */
+void umd_free_big(void *memory);	/* NULL is fine */
+
+/* sync.c */
+struct umd_lock *umd_lock_new(void);
+void umd_lock_free(struct umd_lock *lock);
+unsigned long umd_lock_acquire(struct umd_lock *lock);	/* any context; IRQs off until release */
+void umd_lock_release(struct umd_lock *lock, unsigned long flags);
+
+struct umd_waitq *umd_waitq_new(size_t count);
+void umd_waitq_free(struct umd_waitq *waitq);
+void umd_waitq_wake(struct umd_waitq *waitq, size_t index);	/* any context */
+/* These return 0 when ready(context) is true; ready is called without a lock. */
+int umd_waitq_killable(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
+		       void *context);				/* -EINTR: fatal signal */
+int umd_waitq_killable_until(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
+			     void *context, u64 until);		/* -ETIME as well */
+int umd_waitq_interruptible(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
+			    void *context);			/* -ERESTARTSYS: a signal */
+int umd_waitq_until(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
+		    void *context, u64 until);			/* -ETIME; no signal ends it */
+void umd_waitq_poll(struct umd_waitq *waitq, size_t index, struct file *file,
+		    struct poll_table_struct *table);
+
+u64 umd_now(void);						/* any context */
+struct umd_timer *umd_timer_new(void (*fire)(void *));		/* fire runs in hard IRQ context */
+void umd_timer_start(struct umd_timer *timer, u64 at, void *context);	/* any context */
+void umd_timer_free(struct umd_timer *timer);			/* waits for a running callback */
+
+/* image.c */
+struct umd_image *umd_image_new(const char *name, const void *data, size_t len, int *error);
+void umd_image_free(struct umd_image *image);
+
+/* process.c */
+int umd_process_spawn(struct umd_image *image, const char *name, struct file *channel,
+		      void *process, bool *watched);
+void umd_process_kill(struct pid *pid);				/* any context */
+int umd_process_number(struct pid *pid);			/* any context; 0 for NULL */
+void umd_process_put(struct pid *pid);				/* any context; NULL is fine */
+int umd_process_init(void);
+void umd_process_exit(void);
+void umd_rs_process_born(void *process, struct pid *pid);	/* takes over a reference to pid */
+void umd_rs_process_exited(void *process, u32 status);		/* takes over one to process */
+
+/* task.c: about the task that calls. */
+bool umd_task_is(const struct pid *pid);
+bool umd_task_is_single(void);
+bool umd_task_has_ids(u32 id);
+bool umd_task_has_no_caps(void);
+bool umd_task_has_no_new_privs(void);
+int umd_task_drop_bounding_set(void);
+bool umd_task_set_strict(void);
+
+/* channel.c */
+struct file *umd_channel_file(void *process, int *error);
+void umd_channel_put(struct file *file);
+/* These two never sleep and never fault: 0 or the number of bytes that were not copied. */
+size_t umd_copy_to_handler(void __user *to, const void *from, size_t len);
+size_t umd_copy_from_handler(void *to, const void __user *from, size_t len);
+size_t umd_clear_handler(void __user *to, size_t len);
+/* Make a page present: 0 or the number of bytes that cannot be reached. */
+size_t umd_fault_in_writeable(void __user *to, size_t len);
+size_t umd_fault_in_readable(const void __user *from, size_t len);
+ssize_t umd_rs_channel_read(void *process, char __user *to, size_t len, bool nonblock);
+ssize_t umd_rs_channel_write(void *process, const char __user *from, size_t len);
+u32 umd_rs_channel_poll(void *process, struct file *file, struct poll_table_struct *table);
+void umd_rs_channel_release(void *process);	/* takes over the file's reference to process */
+
+/* sysfs.c */
+struct umd_sysfs *umd_sysfs_new(const char *name, const char *const *files, const u16 *modes,
+				size_t count, void *driver, int *error);
+void umd_sysfs_free(struct umd_sysfs *sysfs);	/* waits for readers and writers to leave */
+int umd_sysfs_init(void);
+void umd_sysfs_exit(void);
+ssize_t umd_rs_sysfs_show(void *driver, u32 index, char *page, size_t len);
+ssize_t umd_rs_sysfs_store(void *driver, u32 index, const char *text, size_t len);
+
+/* trace.c: any context. */
+void umd_trace_start(const char *driver, int pid, int error);
+void umd_trace_request(const char *driver, int pid, u32 id, u32 len);
+void umd_trace_reply(const char *driver, int pid, u32 id, int result);
+void umd_trace_timeout(const char *driver, int pid);
+void umd_trace_exit(const char *driver, int pid, u32 status);
+
+/* log.c: any context. */
+void umd_log_failure(const char *driver, int pid, const char *what, size_t len, int error);
+void umd_log_exit(const char *driver, int pid, u32 status);
+void umd_log_panic(void);
+
+#endif

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Locks, wait queues, the clock and timers. */
+#include <linux/hrtimer.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/math64.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include "shim.h"
+
+struct umd_lock {
+	spinlock_t lock;
+};
+
+/* Ownership: the caller's, until umd_lock_free(). */
+struct umd_lock *umd_lock_new(void)
+{
+	struct umd_lock *lock = kmalloc(sizeof(*lock), GFP_KERNEL);
+
+	if (lock)
+		spin_lock_init(&lock->lock);
+	return lock;
+}
+
+void umd_lock_free(struct umd_lock *lock)
+{
+	kfree(lock);
+}
+
+/* Context: any; the deadline's timer takes it in hard IRQ context, hence the IRQs. */
+unsigned long umd_lock_acquire(struct umd_lock *lock)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&lock->lock, flags);
+	return flags;
+}
+
+void umd_lock_release(struct umd_lock *lock, unsigned long flags)
+{
+	spin_unlock_irqrestore(&lock->lock, flags);
+}
+
+struct umd_waitq {
+	size_t count;
+	wait_queue_head_t heads[];
+};
+
+/* Ownership: the caller's, until umd_waitq_free(). */
+struct umd_waitq *umd_waitq_new(size_t count)
+{
+	struct umd_waitq *waitq = kmalloc(struct_size(waitq, heads, count), GFP_KERNEL);
+	size_t i;
+
+	if (!waitq)
+		return NULL;
+	waitq->count = count;
+	for (i = 0; i < count; i++)
+		init_waitqueue_head(&waitq->heads[i]);
+	return waitq;
+}
+
+/* Nobody waits any more: the owner sees to that. */
+void umd_waitq_free(struct umd_waitq *waitq)
+{
+	kfree(waitq);
+}
+
+static wait_queue_head_t *head(struct umd_waitq *waitq, size_t index)
+{
+	return &waitq->heads[index % waitq->count];
+}
+
+/*
+ * Context: any. "sync" because whoever wakes goes to sleep itself at once: the handler for its
+ * next request, the caller for its reply.
+ */
+void umd_waitq_wake(struct umd_waitq *waitq, size_t index)
+{
+	__wake_up_sync_key(head(waitq, index), TASK_NORMAL, NULL);
+}
+
+int umd_waitq_killable(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
+		       void *context)
+{
+	return wait_event_killable(*head(waitq, index), ready(context)) ? -EINTR : 0;
+}
+
+/* From now until then, rounded up to the next tick. */
+static long ticks_until(u64 until)
+{
+	u64 now = ktime_get_ns();
+
+	if (until <= now)
+		return 0;
+	return min_t(u64, nsecs_to_jiffies64(until - now) + 1, MAX_SCHEDULE_TIMEOUT);
+}
+
+int umd_waitq_killable_until(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
+			     void *context, u64 until)
+{
+	long left = wait_event_killable_timeout(*head(waitq, index), ready(context),
+						ticks_until(until));
+
+	return left > 0 ? 0 : left ? -EINTR : -ETIME;
+}
+
+int umd_waitq_interruptible(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
+			    void *context)
+{
+	return wait_event_interruptible(*head(waitq, index), ready(context));
+}
+
+int umd_waitq_until(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
+		    void *context, u64 until)
+{
+	return wait_event_timeout(*head(waitq, index), ready(context), ticks_until(until)) ?
+		0 : -ETIME;
+}
+
+void umd_waitq_poll(struct umd_waitq *waitq, size_t index, struct file *file,
+		    struct poll_table_struct *table)
+{
+	poll_wait(file, head(waitq, index), table);
+}
+
+/* Context: any. CLOCK_MONOTONIC. */
+u64 umd_now(void)
+{
+	return ktime_get_ns();
+}
+
+struct umd_timer {
+	struct hrtimer timer;
+	void (*fire)(void *);
+	void *context;
+};
+
+static enum hrtimer_restart fire(struct hrtimer *hrtimer)
+{
+	struct umd_timer *timer = container_of(hrtimer, struct umd_timer, timer);
+
+	timer->fire(timer->context);
+	return HRTIMER_NORESTART;
+}
+
+/*
+ * Ownership: the caller's, until umd_timer_free(). The callback runs in hard IRQ context, not in a
+ * softirq: a real-time task that spins can starve ksoftirqd, but no interrupt.
+ */
+struct umd_timer *umd_timer_new(void (*callback)(void *))
+{
+	struct umd_timer *timer = kmalloc(sizeof(*timer), GFP_KERNEL);
+
+	if (!timer)
+		return NULL;
+#ifdef UMD_HAVE_HRTIMER_SETUP
+	hrtimer_setup(&timer->timer, fire, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+#else
+	hrtimer_init(&timer->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS);
+	timer->timer.function = fire;
+#endif
+	timer->fire = callback;
+	timer->context = NULL;
+	return timer;
+}
+
+/*
+ * Context: any, the timer's own callback included; starts of one timer are serialised by their
+ * callers. The context is the same at each start.
+ */
+void umd_timer_start(struct umd_timer *timer, u64 at, void *context)
+{
+	WRITE_ONCE(timer->context, context);
+	hrtimer_start(&timer->timer, ns_to_ktime(min_t(u64, at, KTIME_MAX)), HRTIMER_MODE_ABS);
+}
+
+/* Context: may spin until a running callback is over; not from the callback. */
+void umd_timer_free(struct umd_timer *timer)
+{
+	hrtimer_cancel(&timer->timer);
+	kfree(timer);
+}
