@@ -41,8 +41,8 @@ pub fn run(
     sys::exit(end.exit_status())
 }
 
-/// Serves a raw channel on fds 0 and 1 until its end, then exits. [`crate::raw_handler!`] calls it
-/// after the lockdown.
+/// Serves a raw channel on fds 0 and 1 until its end, then exits: [`serve_raw`]. To be called after
+/// the lockdown.
 pub fn run_raw(request: &mut [u8], reply: &mut [u8], answer: impl FnMut(&[u8], &mut [u8])) -> ! {
     sys::exit(serve_raw(&mut Stdio, request, reply, answer).exit_status())
 }

@@ -30,7 +30,8 @@ pub unsafe fn set_name(name: *mut u8) {
 }
 
 /// Makes an executable whose entry runs `$main`, a `fn() -> !`: the lowest level. It locks nothing
-/// down. Most handlers want [`handler!`](crate::handler).
+/// down. Most handlers want [`handler!`](crate::handler); a raw one has no macro of its own and
+/// calls [`lock_down`](crate::lockdown::lock_down) and [`run_raw`](crate::run_raw).
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
@@ -125,22 +126,6 @@ macro_rules! handler {
             static REPLY: $crate::Buffer<{ $crate::HEADER_LEN + $reply }> = $crate::Buffer::new();
             $crate::lockdown::lock_down();
             $crate::run(REQUEST.take(), REPLY.take(), $serve)
-        }
-
-        $crate::entry!(__umd_main);
-    };
-}
-
-/// Makes a raw handler: no frames, no hello; every request has `request` bytes and every reply has
-/// `reply` bytes. `$serve` gives a `FnMut(&[u8], &mut [u8])`.
-#[macro_export]
-macro_rules! raw_handler {
-    (request = $request:expr, reply = $reply:expr, $serve:expr $(,)?) => {
-        fn __umd_main() -> ! {
-            static REQUEST: $crate::Buffer<{ $request }> = $crate::Buffer::new();
-            static REPLY: $crate::Buffer<{ $reply }> = $crate::Buffer::new();
-            $crate::lockdown::lock_down();
-            $crate::run_raw(REQUEST.take(), REPLY.take(), $serve)
         }
 
         $crate::entry!(__umd_main);

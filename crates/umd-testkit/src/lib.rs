@@ -3,7 +3,7 @@
 //!
 //! - `hostile-handler` misbehaves in the way that its name asks for at its start ([`hostile::Start`])
 //!   and that each request asks for ([`hostile::Ask`]).
-//! - `bench-handler` answers with as little work as there can be ([`bench`]).
+//! - `bench-handler` answers with as little work as there can be ([`mod@bench`]).
 #![no_std]
 #![forbid(unsafe_code)]
 
