@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! [`Lifecycle`] against a model that is too simple to be wrong: a list of living processes, a list
+//! of waiting callers, a list of deaths. Both are put through the same random history, and must
+//! give the same answers after each step.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use std::collections::{BTreeSet, VecDeque};
+use umd_core::error::Error;
+use umd_core::lifecycle::{Admission, Lifecycle, QUEUE_CAPACITY, Served, State, Ticket, WorkerId};
+use umd_core::policy::{Instant, Policy, RestartPolicy, Span};
+
+/// Small numbers, so that a short history runs into each of them.
+const BUDGET: u32 = 3;
+const WINDOW_MS: u64 = 50;
+const BACKOFF_MS: u64 = 4;
+const BACKOFF_MAX_MS: u64 = 6;
+const QUEUE_MAX: usize = 4;
+
+/// Which process a report is about.
+#[derive(Clone, Debug)]
+enum Who {
+    /// One that lives.
+    Living(Index),
+    /// One that ever was: most of these reports are stale.
+    Any(Index),
+}
+
+/// One step of a history.
+#[derive(Clone, Debug)]
+enum Step {
+    Load,
+    /// A caller comes, and queues if it must.
+    Arrive,
+    /// A waiting caller asks again.
+    Ask(Index),
+    /// A waiting caller does not want to wait any longer.
+    GiveUp(Index),
+    /// A caller that has left says so once more.
+    LeaveAgain(Index),
+    /// A spare is started, where one is wanted.
+    Replenish,
+    /// A process that a caller started says hello.
+    Started(Who),
+    /// A process that was started off the callers' path says hello.
+    Ready(Who),
+    /// A call ends well.
+    Reply(Who),
+    /// A call ends without the worker having done anything.
+    Nothing(Who),
+    Die(Who),
+    /// A process does nothing until a deadline kills it.
+    Hang(Who),
+    Retire(Who),
+    Restart,
+    Unload,
+    Pass(u64),
+}
+
+fn who() -> impl Strategy<Value = Who> {
+    prop_oneof![
+        4 => any::<Index>().prop_map(Who::Living),
+        1 => any::<Index>().prop_map(Who::Any),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        10 => Just(Step::Arrive),
+        10 => any::<Index>().prop_map(Step::Ask),
+        2 => any::<Index>().prop_map(Step::GiveUp),
+        1 => any::<Index>().prop_map(Step::LeaveAgain),
+        4 => Just(Step::Replenish),
+        8 => who().prop_map(Step::Started),
+        6 => who().prop_map(Step::Ready),
+        6 => who().prop_map(Step::Reply),
+        2 => who().prop_map(Step::Nothing),
+        8 => who().prop_map(Step::Die),
+        2 => who().prop_map(Step::Hang),
+        1 => who().prop_map(Step::Retire),
+        1 => Just(Step::Restart),
+        8 => (0u64..10).prop_map(Step::Pass),
+        1 => Just(Step::Pass(WINDOW_MS)),
+    ]
+}
+
+/// A history: maybe some steps without an image, many with one, maybe some after the unload.
+fn history() -> impl Strategy<Value = Vec<Step>> {
+    let few = || prop::collection::vec(step(), 0..4);
+    (few(), prop::collection::vec(step(), 0..80), few()).prop_map(|(before, during, after)| {
+        let mut steps = before;
+        steps.push(Step::Load);
+        steps.extend(during);
+        steps.push(Step::Unload);
+        steps.extend(after);
+        steps
+    })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A caller starts it.
+    Starting,
+    /// Nobody in particular starts it.
+    Warming,
+    Idle,
+    Busy,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Process {
+    id: WorkerId,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    ticket: Ticket,
+    /// It gave up. Its place stays taken until those before it are gone.
+    left: bool,
+}
+
+#[derive(Debug)]
+struct Model {
+    workers: usize,
+    processes: usize,
+    spares: usize,
+    now_ms: u64,
+    image: bool,
+    unloading: bool,
+    living: Vec<Process>,
+    /// Every process there ever was.
+    ever: Vec<WorkerId>,
+    queue: VecDeque<Waiting>,
+    /// Tickets of callers that have left.
+    gone: Vec<Ticket>,
+    /// Deaths in a row, when they came.
+    deaths_ms: Vec<u64>,
+}
+
+/// What the budget says.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Now,
+    Later(u64),
+    Failed,
+}
+
+impl Model {
+    fn verdict(&self) -> Verdict {
+        let Some(&last) = self.deaths_ms.last() else {
+            return Verdict::Now;
+        };
+        if self.now_ms - last >= WINDOW_MS {
+            return Verdict::Now;
+        }
+        let pause = match self.deaths_ms.len() {
+            1 => 0,
+            2 => BACKOFF_MS,
+            3 => (2 * BACKOFF_MS).min(BACKOFF_MAX_MS),
+            _ => return Verdict::Failed,
+        };
+        if self.now_ms < last + pause {
+            Verdict::Later(last + pause)
+        } else {
+            Verdict::Now
+        }
+    }
+
+    fn death(&mut self) {
+        if let Some(&last) = self.deaths_ms.last()
+            && self.now_ms - last >= WINDOW_MS
+        {
+            self.deaths_ms.clear();
+        }
+        self.deaths_ms.push(self.now_ms);
+    }
+
+    fn state(&self) -> State {
+        let is = |phase| self.living.iter().any(|p| p.phase == phase);
+        if self.unloading {
+            State::Unloading
+        } else if !self.image {
+            State::Unloaded
+        } else if is(Phase::Idle) || is(Phase::Busy) {
+            State::Running
+        } else if is(Phase::Starting) || is(Phase::Warming) {
+            State::Starting
+        } else if self.verdict() == Verdict::Failed {
+            State::Failed
+        } else if self.ever.is_empty() {
+            State::Loaded
+        } else {
+            State::Exited
+        }
+    }
+
+    fn next(&self) -> Option<Ticket> {
+        self.queue.front().map(|waiting| waiting.ticket)
+    }
+
+    /// Workers that are taken up by a caller.
+    fn taken(&self) -> usize {
+        self.living
+            .iter()
+            .filter(|p| p.phase == Phase::Starting || p.phase == Phase::Busy)
+            .count()
+    }
+
+    fn find(&mut self, id: WorkerId) -> Option<&mut Process> {
+        self.living.iter_mut().find(|p| p.id == id)
+    }
+
+    /// Takes a process from one phase to another. False: it was not in that phase.
+    fn step(&mut self, id: WorkerId, from: Phase, to: Phase) -> bool {
+        match self.find(id) {
+            Some(process) if process.phase == from => {
+                process.phase = to;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Forgets a process. False: it was forgotten before.
+    fn remove(&mut self, id: WorkerId) -> bool {
+        let before = self.living.len();
+        self.living.retain(|p| p.id != id);
+        self.living.len() < before
+    }
+
+    fn begin(&mut self, id: WorkerId, phase: Phase) {
+        assert!(!self.ever.contains(&id), "two processes with one id");
+        self.ever.push(id);
+        self.living.push(Process { id, phase });
+    }
+
+    fn leave(&mut self, ticket: Ticket) {
+        for waiting in &mut self.queue {
+            if waiting.ticket == ticket {
+                waiting.left = true;
+            }
+        }
+        self.gone.push(ticket);
+        while self.queue.front().is_some_and(|waiting| waiting.left) {
+            self.queue.pop_front();
+        }
+    }
+
+    /// Is this what a caller should be told? If so, it is done.
+    fn admission(&mut self, ticket: Option<Ticket>, told: Admission) {
+        let forever = Admission::Wait(Instant::NEVER);
+        if self.unloading {
+            return assert_eq!(told, Admission::Refuse(Error::Unloading));
+        }
+        if !self.image {
+            return assert_eq!(told, Admission::Refuse(Error::NotLoaded));
+        }
+        if self.next() != ticket || self.taken() >= self.workers {
+            return assert_eq!(told, forever);
+        }
+        if self.living.iter().any(|p| p.phase == Phase::Idle) {
+            let Admission::Run(id) = told else {
+                panic!("{told:?} though a worker is idle")
+            };
+            // Which of the idle ones is the lifecycle's own affair.
+            return assert!(self.step(id, Phase::Idle, Phase::Busy), "ran a busy worker");
+        }
+        match self.verdict() {
+            Verdict::Failed => assert_eq!(told, Admission::Refuse(Error::Failed)),
+            Verdict::Later(until) => assert_eq!(told, Admission::Wait(at(until))),
+            Verdict::Now if self.living.len() >= self.processes => assert_eq!(told, forever),
+            Verdict::Now => {
+                let Admission::Start(id) = told else {
+                    panic!("{told:?} though nothing hinders a start")
+                };
+                self.begin(id, Phase::Starting);
+            }
+        }
+    }
+
+    fn wants_a_spare(&self) -> bool {
+        self.image
+            && !self.unloading
+            && self.spares > 0
+            && self.living.len() < self.processes
+            && self.verdict() == Verdict::Now
+    }
+
+    fn pick(&self, who: &Who) -> Option<WorkerId> {
+        match who {
+            Who::Living(index) if !self.living.is_empty() => Some(index.get(&self.living).id),
+            Who::Living(_) => None,
+            Who::Any(index) if !self.ever.is_empty() => Some(*index.get(&self.ever)),
+            Who::Any(_) => None,
+        }
+    }
+
+    fn pick_waiting(&self, index: &Index) -> Option<Ticket> {
+        let waiting: Vec<_> = self.queue.iter().filter(|w| !w.left).collect();
+        (!waiting.is_empty()).then(|| index.get(&waiting).ticket)
+    }
+}
+
+fn at(millis: u64) -> Instant {
+    Instant::ZERO.after(Span::from_millis(millis))
+}
+
+/// What a history came upon, to see that histories come upon everything.
+type Sights = BTreeSet<&'static str>;
+
+fn run<const SLOTS: usize>(workers: usize, spares: usize, history: &[Step]) -> Sights {
+    let mut sights = Sights::new();
+    let mut real = Lifecycle::<SLOTS>::new(Policy {
+        workers,
+        spares,
+        queue_max: QUEUE_MAX,
+        restart: RestartPolicy {
+            budget: BUDGET,
+            window: Span::from_millis(WINDOW_MS),
+            backoff: Span::from_millis(BACKOFF_MS),
+            backoff_max: Span::from_millis(BACKOFF_MAX_MS),
+        },
+        ..Policy::DEFAULT
+    });
+    let mut model = Model {
+        workers: workers.clamp(1, SLOTS),
+        processes: (workers + spares).clamp(1, SLOTS),
+        spares,
+        now_ms: 1_000,
+        image: false,
+        unloading: false,
+        living: Vec::new(),
+        ever: Vec::new(),
+        queue: VecDeque::new(),
+        gone: Vec::new(),
+        deaths_ms: Vec::new(),
+    };
+    for step in history {
+        take(&mut real, &mut model, step, &mut sights);
+        compare(&mut real, &model);
+        sights.insert(model.state().name());
+    }
+    sights
+}
+
+/// One step, by both.
+fn take<const SLOTS: usize>(
+    real: &mut Lifecycle<SLOTS>,
+    model: &mut Model,
+    step: &Step,
+    sights: &mut Sights,
+) {
+    match step {
+        Step::Load => {
+            real.loaded();
+            model.image = true;
+        }
+        Step::Arrive => {
+            let told = real.admit(None, at(model.now_ms));
+            model.admission(None, told);
+            sights.insert(name(told));
+            if let Admission::Wait(_) = told {
+                match real.enter() {
+                    Ok(ticket) => {
+                        assert!(model.queue.len() < QUEUE_MAX);
+                        model.queue.push_back(Waiting {
+                            ticket,
+                            left: false,
+                        });
+                    }
+                    Err(error) => {
+                        assert_eq!(error, Error::Busy);
+                        assert_eq!(model.queue.len(), QUEUE_MAX);
+                        sights.insert("queue full");
+                    }
+                }
+            }
+        }
+        Step::Ask(index) => {
+            let Some(ticket) = model.pick_waiting(index) else {
+                return;
+            };
+            let told = real.admit(Some(ticket), at(model.now_ms));
+            model.admission(Some(ticket), told);
+            sights.insert(name(told));
+            if !matches!(told, Admission::Wait(_)) {
+                real.leave(ticket);
+                model.leave(ticket);
+            }
+        }
+        Step::GiveUp(index) => {
+            if let Some(ticket) = model.pick_waiting(index) {
+                real.leave(ticket);
+                model.leave(ticket);
+            }
+        }
+        Step::LeaveAgain(index) => {
+            if !model.gone.is_empty() {
+                real.leave(*index.get(&model.gone));
+            }
+        }
+        Step::Replenish => {
+            let spare = real.replenish(at(model.now_ms));
+            assert_eq!(spare.is_some(), model.wants_a_spare());
+            if let Some(id) = spare {
+                model.begin(id, Phase::Warming);
+                sights.insert("spare");
+            }
+        }
+        Step::Started(who) => {
+            if let Some(id) = model.pick(who) {
+                let ours = model.step(id, Phase::Starting, Phase::Busy);
+                assert_eq!(real.started(id), ours);
+            }
+        }
+        Step::Ready(who) => {
+            if let Some(id) = model.pick(who) {
+                let ours = model.step(id, Phase::Warming, Phase::Idle);
+                assert_eq!(real.ready(id), ours);
+            }
+        }
+        Step::Reply(who) => {
+            if let Some(id) = model.pick(who) {
+                let ours = model.step(id, Phase::Busy, Phase::Idle);
+                if ours {
+                    model.deaths_ms.clear();
+                }
+                assert_eq!(real.finished(id, Served::Reply), ours);
+            }
+        }
+        Step::Nothing(who) => {
+            if let Some(id) = model.pick(who) {
+                let ours = model.step(id, Phase::Busy, Phase::Idle);
+                assert_eq!(real.finished(id, Served::Nothing), ours);
+            }
+        }
+        Step::Die(who) => die(real, model, who, sights),
+        Step::Hang(who) => {
+            model.now_ms += 10;
+            die(real, model, who, sights);
+        }
+        Step::Retire(who) => {
+            if let Some(id) = model.pick(who) {
+                assert_eq!(real.retire(id), model.remove(id));
+            }
+        }
+        Step::Restart => {
+            real.restart();
+            model.living.clear();
+            model.deaths_ms.clear();
+        }
+        Step::Unload => {
+            real.unload();
+            model.living.clear();
+            model.deaths_ms.clear();
+            model.unloading = true;
+        }
+        Step::Pass(millis) => model.now_ms += millis,
+    }
+}
+
+fn die<const SLOTS: usize>(
+    real: &mut Lifecycle<SLOTS>,
+    model: &mut Model,
+    who: &Who,
+    sights: &mut Sights,
+) {
+    let Some(id) = model.pick(who) else { return };
+    let news = model.remove(id);
+    if news {
+        model.death();
+    } else {
+        sights.insert("stale death");
+    }
+    assert_eq!(real.died(id, at(model.now_ms)), news);
+}
+
+/// What holds at all times.
+fn compare<const SLOTS: usize>(real: &mut Lifecycle<SLOTS>, model: &Model) {
+    assert_eq!(real.state(at(model.now_ms)), model.state());
+    assert_eq!(real.next(), model.next());
+    assert_eq!(real.is_unloading(), model.unloading);
+
+    assert!(model.taken() <= model.workers, "too many at work");
+    assert!(model.living.len() <= model.processes, "too many processes");
+    assert!(model.living.is_empty() || (model.image && !model.unloading));
+
+    let slots: BTreeSet<_> = model.living.iter().map(|p| p.id.slot()).collect();
+    assert_eq!(slots.len(), model.living.len(), "two processes in one slot");
+    assert!(slots.iter().all(|slot| *slot < SLOTS));
+
+    let places: BTreeSet<_> = model.queue.iter().map(|w| w.ticket.place()).collect();
+    assert_eq!(places.len(), model.queue.len(), "two callers in one place");
+    assert!(places.iter().all(|place| *place < QUEUE_CAPACITY));
+
+    if model.unloading {
+        assert_eq!(real.enter(), Err(Error::Unloading));
+    }
+}
+
+fn name(admission: Admission) -> &'static str {
+    match admission {
+        Admission::Run(_) => "run",
+        Admission::Start(_) => "start",
+        Admission::Wait(Instant::NEVER) => "wait",
+        Admission::Wait(_) => "back off",
+        Admission::Refuse(Error::Failed) => "refuse: failed",
+        Admission::Refuse(Error::Unloading) => "refuse: unloading",
+        Admission::Refuse(Error::NotLoaded) => "refuse: not loaded",
+        Admission::Refuse(_) => "refuse: other",
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if cfg!(miri) { 4 } else { 200 },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn one_worker(history in history()) {
+        run::<1>(1, 0, &history);
+    }
+
+    #[test]
+    fn one_worker_and_a_spare(history in history()) {
+        run::<2>(1, 1, &history);
+    }
+
+    #[test]
+    fn two_workers_and_a_spare(history in history()) {
+        run::<3>(2, 1, &history);
+    }
+
+    #[test]
+    fn more_slots_than_the_policy_wants(history in history()) {
+        run::<8>(2, 2, &history);
+    }
+
+    #[test]
+    fn more_workers_than_slots(history in history()) {
+        run::<2>(9, 9, &history);
+    }
+
+    /// A policy cannot ask for no worker: then nobody would ever be served.
+    #[test]
+    fn no_worker_means_one(history in history()) {
+        run::<2>(0, 0, &history);
+    }
+}
+
+/// A model test is worth what its histories come upon.
+#[test]
+#[cfg_attr(miri, ignore = "needs many histories")]
+fn random_histories_come_upon_everything() {
+    let mut runner = TestRunner::deterministic();
+    let mut sights = Sights::new();
+    for _ in 0..300 {
+        let history = history()
+            .new_tree(&mut runner)
+            .expect("a history")
+            .current();
+        sights.extend(run::<3>(2, 1, &history));
+    }
+    let expected: Sights = [
+        "unloaded",
+        "loaded",
+        "starting",
+        "running",
+        "exited",
+        "failed",
+        "unloading",
+        "run",
+        "start",
+        "wait",
+        "back off",
+        "refuse: failed",
+        "refuse: unloading",
+        "refuse: not loaded",
+        "queue full",
+        "spare",
+        "stale death",
+    ]
+    .into();
+    assert_eq!(sights, expected);
+}
