@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Modules: Rust objects, C and handlers put together by the kernel's own build, in a folder of their own.
+//!
+//! `target/umd/K/` then holds the modules, `Module.symvers`, `include/` and `build`, a link to the kernel's
+//! build tree; `test/` holds the modules that are not shipped.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::kernel::Kernel;
+use crate::rustkernel::Builder;
+use crate::setup::{self, Setup};
+use crate::{check, paths, progress, run};
+
+/// A driver module of this source tree.
+struct Driver {
+    /// The module's name.
+    name: &'static str,
+    /// The crate that is its manager.
+    manager: &'static str,
+    /// The program that is its handler.
+    handler: &'static str,
+    /// Whether it is for users, or only for tests and benchmarks.
+    shipped: bool,
+}
+
+const DRIVERS: &[Driver] = &[
+    Driver {
+        name: "sample_umd",
+        manager: "drivers/sample/manager",
+        handler: "sample-handler",
+        shipped: true,
+    },
+    Driver {
+        name: "umd_test",
+        manager: "tests/vm/manager",
+        handler: "hostile-handler",
+        shipped: false,
+    },
+    Driver {
+        name: "umd_bench",
+        manager: "benches/vm/manager",
+        handler: "bench-handler",
+        shipped: false,
+    },
+];
+
+/// Modules that were built for a kernel.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Modules {
+    /// Those for users.
+    pub(crate) shipped: Vec<PathBuf>,
+    /// Those for tests and benchmarks only.
+    pub(crate) test: Vec<PathBuf>,
+}
+
+/// Builds all modules for a kernel, as far as anything changed.
+pub(crate) fn build(kernel: &Kernel, setup: Setup) -> Result<Modules> {
+    setup.packages(setup::BUILD)?;
+    if kernel.build.join("vmlinux").is_file() {
+        setup.packages(&["pahole"])?;
+    }
+    let builder = Builder::new(setup)?;
+    progress::step(
+        &format!("kernel {}: building modules", kernel.name),
+        Duration::from_secs(10),
+        || build_all(kernel, &builder),
+    )
+}
+
+fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
+    let root = paths::root();
+    let out = kernel.out();
+    copy_tree(&root.join("kernel/include"), &out.join("include"))?;
+    link(&kernel.build, &out.join("build"))?;
+
+    let umd_object = builder.object("umd", &root.join("crates/umd-kernel"), &["host"])?;
+    let umd = Folder::new(kernel, "umd");
+    umd.copy(&files_of(&root.join("kernel"))?)?;
+    umd.put(Path::new("umd_rust.bin"), &paths::read(&umd_object)?)?;
+    let kernel_symbols = exported(&kernel.build.join("Module.symvers"))?;
+    let umd_ko = umd.make(&[], &kernel_symbols)?;
+    check::umd_size(&paths::read(&umd_ko)?)?;
+
+    let mut symbols = kernel_symbols;
+    let umd_symvers = umd.path.join("Module.symvers");
+    symbols.extend(exported(&umd_symvers)?);
+    let handlers = handlers()?;
+    // One after the other, for they share crates; the kernel's builds then run side by side.
+    let objects = DRIVERS
+        .iter()
+        .map(|driver| builder.object(driver.name, &root.join(driver.manager), &[]))
+        .collect::<Result<Vec<_>>>()?;
+    let folders = thread::scope(|scope| {
+        let jobs: Vec<_> = DRIVERS
+            .iter()
+            .zip(&objects)
+            .map(|(driver, object)| {
+                scope.spawn(|| {
+                    build_driver(kernel, driver, object, &handlers, &umd_symvers, &symbols)
+                })
+            })
+            .collect();
+        jobs.into_iter()
+            .map(|job| {
+                job.join()
+                    .unwrap_or_else(|_| Err(anyhow!("a build thread panicked")))
+            })
+            .collect::<Result<Vec<_>>>()
+    })?;
+
+    let mut symvers = fs::read_to_string(&umd_symvers)?;
+    let mut modules = Modules {
+        shipped: vec![publish(&umd_ko, &out)?],
+        test: Vec::new(),
+    };
+    for (driver, folder) in DRIVERS.iter().zip(&folders) {
+        let ko = folder.path.join(format!("{}.ko", driver.name));
+        if driver.shipped {
+            modules.shipped.push(publish(&ko, &out)?);
+            symvers += &fs::read_to_string(folder.path.join("Module.symvers")).unwrap_or_default();
+        } else {
+            modules.test.push(publish(&ko, &out.join("test"))?);
+        }
+    }
+    paths::write_if_changed(&out.join("Module.symvers"), symvers.as_bytes())?;
+    Ok(modules)
+}
+
+fn build_driver(
+    kernel: &Kernel,
+    driver: &Driver,
+    object: &Path,
+    handlers: &Path,
+    umd_symvers: &Path,
+    symbols: &BTreeSet<String>,
+) -> Result<Folder> {
+    let root = paths::root();
+    let manager = root.join(driver.manager);
+    let handler = paths::read(&handlers.join(driver.handler))?;
+    if driver.shipped {
+        check::handler_size(driver.handler, handler.len() as u64)?;
+    }
+    let folder = Folder::new(kernel, driver.name);
+    let mut sources = vec![("Kbuild".into(), root.join("kernel/driver.Kbuild"))];
+    for path in paths::entries(&root.join("kernel/shim/driver"))?
+        .into_iter()
+        .chain(paths::entries(&manager)?)
+    {
+        let c = path
+            .extension()
+            .is_some_and(|extension| extension == "c" || extension == "h");
+        if let (true, Some(name)) = (c, path.file_name()) {
+            sources.push((name.into(), path.clone()));
+        }
+    }
+    folder.copy(&sources)?;
+    folder.put(Path::new("driver_rust.bin"), &paths::read(object)?)?;
+    folder.put(Path::new("handler.blob"), &handler)?;
+    folder.make(&[umd_symvers], symbols)?;
+    Ok(folder)
+}
+
+/// The folder in which the kernel's build makes one module.
+struct Folder {
+    kernel: Kernel,
+    module: String,
+    path: PathBuf,
+}
+
+impl Folder {
+    fn new(kernel: &Kernel, module: &str) -> Self {
+        let path = kernel.out().join("obj").join(module);
+        Self {
+            kernel: kernel.clone(),
+            module: module.to_owned(),
+            path,
+        }
+    }
+
+    fn put(&self, name: &Path, content: &[u8]) -> Result<()> {
+        paths::write_if_changed(&self.path.join(name), content)
+    }
+
+    fn copy(&self, sources: &[(PathBuf, PathBuf)]) -> Result<()> {
+        sources
+            .iter()
+            .try_for_each(|(name, source)| self.put(name, &paths::read(source)?))
+    }
+
+    /// Runs the kernel's build unless nothing changed since it last succeeded; returns the module.
+    fn make(&self, extra_symbols: &[&Path], exported: &BTreeSet<String>) -> Result<PathBuf> {
+        let ko = self.path.join(format!("{}.ko", self.module));
+        let stamp = self.path.join(".umd-built");
+        let key = format!("{:016x}", self.key(extra_symbols)?);
+        if ko.is_file() && fs::read_to_string(&stamp).is_ok_and(|old| old == key) {
+            return Ok(ko);
+        }
+        // A failed build must not be taken for the earlier one that succeeded.
+        let _ = fs::remove_file(&stamp);
+        let mut make = kbuild(&self.kernel, &self.path, extra_symbols);
+        let output = run::output(make.arg(format!("UMD_MODULE={}", self.module)))?;
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let file = format!("{}.ko", self.module);
+        let context = || format!("building {file} for kernel {}", self.kernel.name);
+        check::lacks(&file, &check::undefined_in(&stderr), &self.kernel.release)?;
+        if !output.status.success() {
+            bail!(
+                "{}: `{}` failed:\n{}",
+                context(),
+                run::shown(&make),
+                run::both(&output)
+            );
+        }
+        check::kbuild_is_silent(&stdout, &stderr).with_context(context)?;
+        check::imports(&file, &paths::read(&ko)?, exported, &self.kernel.release)?;
+        paths::write_if_changed(&stamp, key.as_bytes())?;
+        Ok(ko)
+    }
+
+    /// Changes when a source, the kernel, or what else the module is built from changes.
+    fn key(&self, extra_symbols: &[&Path]) -> Result<u64> {
+        let mut hasher = DefaultHasher::new();
+        self.kernel.release.hash(&mut hasher);
+        self.kernel.build.hash(&mut hasher);
+        let sources = ["c", "h", "S", "bin", "blob"];
+        let headers = paths::files_below(&self.kernel.out().join("include"))?;
+        for path in paths::files_below(&self.path)?.into_iter().chain(headers) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let extension = path.extension().unwrap_or_default().to_string_lossy();
+            let made_here = name.ends_with(".mod.c");
+            if !made_here && (sources.contains(&&*extension) || name == "Kbuild") {
+                path.hash(&mut hasher);
+                paths::read(&path)?.hash(&mut hasher);
+            }
+        }
+        for path in extra_symbols {
+            paths::read(path)?.hash(&mut hasher);
+        }
+        Ok(hasher.finish())
+    }
+}
+
+/// The kernel's build for the module in a folder.
+fn kbuild(kernel: &Kernel, folder: &Path, extra_symbols: &[&Path]) -> Command {
+    let mut make = Command::new("make");
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    // A make above us would tell ours about a job server that it cannot reach.
+    make.env_remove("MAKEFLAGS")
+        .env_remove("MFLAGS")
+        .env("LC_ALL", "C")
+        .arg(format!("-j{processors}"))
+        .arg("-C")
+        .arg(kernel.out().join("build"))
+        .arg(format!("M={}", folder.display()))
+        // The kernel's own, older usermode_driver.h wins over -I in any other place.
+        .arg(format!(
+            "NOSTDINC_FLAGS=-I{}",
+            kernel.out().join("include").display()
+        ));
+    if !extra_symbols.is_empty() {
+        let files: Vec<String> = extra_symbols
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        make.arg(format!("KBUILD_EXTRA_SYMBOLS={}", files.join(" ")));
+    }
+    make.arg("modules");
+    make
+}
+
+/// Builds a module folder from elsewhere against our symbols and headers.
+pub(crate) fn build_foreign(kernel: &Kernel, folder: &Path) -> Result<()> {
+    let folder = fs::canonicalize(folder)
+        .with_context(|| format!("no such directory: {}", folder.display()))?;
+    if !folder.join("Kbuild").is_file() && !folder.join("Makefile").is_file() {
+        bail!("{} holds neither a Kbuild nor a Makefile", folder.display());
+    }
+    let symvers = kernel.out().join("Module.symvers");
+    let mut make = kbuild(kernel, &folder, &[&symvers]);
+    progress::note(&run::shown(&make));
+    let status = make.status().context("cannot run make")?;
+    if !status.success() {
+        bail!(
+            "the build of {} for kernel {} failed ({status})",
+            folder.display(),
+            kernel.name
+        );
+    }
+    Ok(())
+}
+
+/// Builds the handlers; returns the directory that they are in.
+fn handlers() -> Result<PathBuf> {
+    let target = paths::umd().join("cargo/handlers");
+    let mut cargo = run::cargo();
+    cargo
+        .args([
+            "build",
+            "--quiet",
+            "--profile=handler",
+            "--target=x86_64-unknown-linux-gnu",
+            "--target-dir",
+        ])
+        .arg(&target)
+        .env_remove("RUSTFLAGS");
+    for driver in DRIVERS {
+        cargo.args(["--bin", driver.handler]);
+    }
+    // Programs named with --bin are looked for in the default members only.
+    cargo.arg("--workspace");
+    run::stdout(&mut cargo)?;
+    Ok(target.join("x86_64-unknown-linux-gnu/handler"))
+}
+
+/// The files of a directory and those below it, by their names within it.
+fn files_of(directory: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let files = paths::files_below(directory)?;
+    Ok(files
+        .into_iter()
+        .filter_map(|path| Some((path.strip_prefix(directory).ok()?.to_path_buf(), path)))
+        .collect())
+}
+
+/// Makes `to` hold what `from` holds, and nothing else.
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    let files = files_of(from)?;
+    for (name, source) in &files {
+        paths::write_if_changed(&to.join(name), &paths::read(source)?)?;
+    }
+    for (name, path) in files_of(to)? {
+        if !files.iter().any(|(known, _)| *known == name) {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes `link` a link to `target`, whatever it was before.
+fn link(target: &Path, link: &Path) -> Result<()> {
+    if fs::read_link(link).is_ok_and(|old| old == target) {
+        return Ok(());
+    }
+    if fs::symlink_metadata(link).is_ok() {
+        fs::remove_file(link)?;
+    }
+    paths::create_dir(link.parent().unwrap_or(link))?;
+    std::os::unix::fs::symlink(target, link)
+        .with_context(|| format!("cannot link {} to {}", link.display(), target.display()))
+}
+
+fn publish(module: &Path, directory: &Path) -> Result<PathBuf> {
+    let to = directory.join(module.file_name().unwrap_or_default());
+    paths::write_if_changed(&to, &paths::read(module)?)?;
+    Ok(to)
+}
+
+fn exported(symvers: &Path) -> Result<BTreeSet<String>> {
+    let text = fs::read_to_string(symvers)
+        .with_context(|| format!("cannot read {}", symvers.display()))?;
+    Ok(check::exports(&text).map(str::to_owned).collect())
+}

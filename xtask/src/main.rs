@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The project's own commands: set-up, builds, virtual machines, tests and benchmarks.
+
+mod check;
+mod initramfs;
+mod kbuild;
+mod kernel;
+mod paths;
+mod progress;
+mod rootfs;
+mod run;
+mod rustkernel;
+mod setup;
+mod verdict;
+mod vm;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use crate::kernel::Id;
+use crate::rootfs::Add;
+use crate::setup::Setup;
+use crate::verdict::Verdict;
+use crate::vm::Vm;
+
+/// Builds umd and runs it on real kernels.
+///
+/// Whatever a command needs is set up first: Debian packages, kernels, Rust's core for the kernel.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+
+    /// Install missing packages without asking
+    #[arg(long, short, global = true)]
+    yes: bool,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Build(Build),
+    Vm(VmArgs),
+}
+
+/// Build all modules for a kernel, into target/umd/K/
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask build --kernel 6.12\n  cargo xtask build --kernel 6.1 --module ../my-driver"
+)]
+struct Build {
+    #[command(flatten)]
+    kernel: KernelArgs,
+
+    /// Then build the module in this kbuild folder against ours
+    #[arg(long, value_name = "DIR")]
+    module: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct KernelArgs {
+    /// 6.1, 6.12, host, or a directory that holds a kernel image and its build tree
+    #[arg(long, value_name = "K", default_value = "6.12")]
+    kernel: Id,
+}
+
+/// Boot a kernel with our modules, run a command in it as root, and exit with its status
+///
+/// Without a command there is a shell. A command reads the terminal if there is one, else nothing.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  cargo xtask vm --kernel 6.12\n  \
+    cargo xtask vm --kernel 6.1 -- sh -c 'modprobe sample_umd && lsmod'\n  \
+    cargo xtask vm --module my.ko --add ./my-test --add data:/srv/data -- my-test /srv/data")]
+struct VmArgs {
+    #[command(flatten)]
+    kernel: KernelArgs,
+
+    /// A further module that modprobe shall find
+    #[arg(long, value_name = "F")]
+    module: Vec<PathBuf>,
+
+    /// A file or directory to bring along; programs go to /usr/bin by default, all else to /root
+    #[arg(long, value_name = "SRC[:DST]")]
+    add: Vec<Add>,
+
+    /// The number of processors
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    smp: u32,
+
+    /// One processor, one nanosecond an instruction: every run is the same
+    #[arg(long, conflicts_with = "smp")]
+    deterministic: bool,
+
+    /// A module to load before even /proc is mounted, with what it depends on
+    #[arg(long, value_name = "MODULE")]
+    early: Vec<String>,
+
+    /// Stop the machine when it has printed nothing for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    silence: u64,
+
+    /// The command
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let setup = Setup { yes: cli.yes };
+    let result = match cli.command {
+        Task::Build(args) => build(args, setup).map(|()| ExitCode::SUCCESS),
+        Task::Vm(args) => vm(args, setup),
+    };
+    result.unwrap_or_else(|error| {
+        progress::note(&format!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn build(args: Build, setup: Setup) -> Result<()> {
+    let kernel = args.kernel.kernel.prepare(setup)?;
+    let modules = kbuild::build(&kernel, setup)?;
+    for module in modules.shipped.iter().chain(&modules.test) {
+        progress::print(&module.display().to_string());
+    }
+    match args.module {
+        Some(folder) => kbuild::build_foreign(&kernel, &folder),
+        None => Ok(()),
+    }
+}
+
+fn vm(args: VmArgs, setup: Setup) -> Result<ExitCode> {
+    setup.packages(setup::VM)?;
+    let kernel = args.kernel.kernel.prepare(setup)?;
+    let modules = kbuild::build(&kernel, setup)?;
+    let vm = Vm::new(&kernel)
+        .modules(modules.shipped)
+        .modules(modules.test)
+        .modules(args.module)
+        .adds(args.add)
+        .early(args.early)
+        .processors(args.smp)
+        .deterministic(args.deterministic)
+        .silence(Duration::from_secs(args.silence))
+        .command(args.command.iter());
+    let typed = std::io::stdin().is_terminal() && !args.deterministic;
+    let outcome = if typed || args.command.is_empty() {
+        vm.run_on_terminal()?
+    } else {
+        vm.run(&mut |bytes| {
+            let mut stdout = std::io::stdout();
+            // Whoever read our output may have gone; the command's status still counts.
+            let _ = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        })?
+    };
+    let failed = outcome
+        .status
+        .filter(|status| *status != 0)
+        .and_then(|status| u8::try_from(status).ok());
+    if let (Some(status), Verdict::Clean) = (failed, &outcome.verdict) {
+        return Ok(ExitCode::from(status));
+    }
+    outcome.check()?;
+    Ok(ExitCode::SUCCESS)
+}
