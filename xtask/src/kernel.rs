@@ -60,6 +60,11 @@ pub(crate) struct Kernel {
     pub(crate) modules: Option<PathBuf>,
 }
 
+/// The kernel of this name.
+pub(crate) fn named(name: &str) -> Result<Id> {
+    name.parse().map_err(anyhow::Error::msg)
+}
+
 impl FromStr for Id {
     type Err = String;
 

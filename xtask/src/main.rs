@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The project's own commands: set-up, builds, virtual machines, tests and benchmarks.
 
+mod bench;
 mod check;
+mod demo;
+mod guest;
 mod initramfs;
 mod kbuild;
 mod kernel;
 mod paths;
+mod plot;
 mod progress;
 mod rootfs;
 mod run;
 mod rustkernel;
 mod setup;
+mod tap;
+mod test;
 mod verdict;
 mod vm;
 
@@ -44,8 +50,44 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    Demo(Demo),
+    Test(Test),
     Build(Build),
     Vm(VmArgs),
+    Bench(Bench),
+}
+
+/// Show what umd does, on a real stock kernel in QEMU
+#[derive(Args)]
+#[command(after_help = "Example:\n  cargo xtask demo")]
+struct Demo {
+    #[command(flatten)]
+    kernel: KernelArgs,
+}
+
+/// Run all tests, those in virtual machines too; the report is in the Test Anything Protocol
+#[derive(Args)]
+#[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --quick")]
+struct Test {
+    /// A kernel to test on; may be given more than once [default: 6.1 and 6.12, with --quick 6.12]
+    #[arg(long, value_name = "K")]
+    kernel: Vec<Id>,
+
+    /// One kernel, and no machine with two processors
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Measure round trips, against pipes in the same boot
+#[derive(Args)]
+#[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --kernel 6.1 --json")]
+struct Bench {
+    #[command(flatten)]
+    kernel: KernelArgs,
+
+    /// Print one JSON array, and nothing else on standard output
+    #[arg(long)]
+    json: bool,
 }
 
 /// Build all modules for a kernel, into target/umd/K/
@@ -113,11 +155,30 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let setup = Setup { yes: cli.yes };
     let result = match cli.command {
+        Task::Demo(args) => demo::run(&args.kernel.kernel, setup).map(|()| ExitCode::SUCCESS),
+        Task::Test(args) => test(args, setup),
+        Task::Bench(args) => {
+            bench::run(&args.kernel.kernel, args.json, setup).map(|()| ExitCode::SUCCESS)
+        }
         Task::Build(args) => build(args, setup).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm(args, setup),
     };
     result.unwrap_or_else(|error| {
         progress::note(&format!("error: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn test(args: Test, setup: Setup) -> Result<ExitCode> {
+    let kernels = match (args.kernel.is_empty(), args.quick) {
+        (false, _) => args.kernel,
+        (true, true) => vec![kernel::named("6.12")?],
+        (true, false) => vec![kernel::named("6.1")?, kernel::named("6.12")?],
+    };
+    let counts = test::run(&kernels, args.quick, setup)?;
+    Ok(if counts.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
         ExitCode::FAILURE
     })
 }

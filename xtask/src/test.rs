@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `test`: everything that has to hold, as one report.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+
+use crate::kbuild::{self, Modules};
+use crate::kernel::{Id, Kernel};
+use crate::setup::{self, Setup};
+use crate::tap::{Counts, Report};
+use crate::{guest, progress, run};
+
+/// How many virtual machines run side by side.
+const MACHINES: usize = 2;
+
+/// The checks that need no virtual machine: name, usual seconds, arguments of cargo.
+const HOST: &[(&str, u64, &[&str])] = &[
+    ("formatting", 2, &["fmt", "--all", "--check"]),
+    (
+        "clippy",
+        30,
+        &[
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-Dwarnings",
+            "-Dclippy::undocumented_unsafe_blocks",
+        ],
+    ),
+    (
+        "documentation builds",
+        20,
+        &["doc", "--quiet", "--workspace", "--no-deps"],
+    ),
+    (
+        "unit and doc tests",
+        60,
+        &["test", "--quiet", "--workspace"],
+    ),
+];
+
+/// A boot of the guest program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// With the modules loaded before even /proc is mounted.
+    Early,
+    /// Instruction by instruction the same each time.
+    Deterministic,
+    /// With two processors.
+    Smp,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Early => "early",
+            Self::Deterministic => "deterministic",
+            Self::Smp => "smp",
+        }
+    }
+}
+
+/// A kernel with everything it takes to boot the guest on it.
+struct Ready {
+    kernel: Kernel,
+    modules: Modules,
+}
+
+/// Runs all tests and reports them; `quick` leaves out the machines with two processors.
+pub(crate) fn run(kernels: &[Id], quick: bool, setup: Setup) -> Result<Counts> {
+    setup.packages(setup::BUILD)?;
+    setup.packages(setup::VM)?;
+    let report = Report::default();
+    progress::print("TAP version 13");
+    for (name, seconds, arguments) in HOST {
+        let result = progress::step(name, Duration::from_secs(*seconds), || {
+            run::stdout(
+                run::cargo()
+                    .args(*arguments)
+                    .env("RUSTDOCFLAGS", "-Dwarnings"),
+            )
+            .map(drop)
+        });
+        report.point(name, result);
+    }
+    let ready = build(kernels, &report, setup)?;
+    match guest::build() {
+        Ok(program) => {
+            report.point("the guest program builds", Ok(()));
+            boot_all(&ready, &program, quick, &report)?;
+        }
+        Err(error) => report.point("the guest program builds", Err(error)),
+    }
+    Ok(report.end())
+}
+
+fn build(kernels: &[Id], report: &Report, setup: Setup) -> Result<Vec<Ready>> {
+    let mut ready = Vec::new();
+    for id in kernels {
+        let kernel = id.prepare(setup)?;
+        let name = format!("{}: modules build without a warning", kernel.name);
+        match kbuild::build(&kernel, setup) {
+            Ok(modules) => {
+                report.point(&name, Ok(()));
+                ready.push(Ready { kernel, modules });
+            }
+            Err(error) => report.point(&name, Err(error)),
+        }
+    }
+    Ok(ready)
+}
+
+fn boot_all(ready: &[Ready], program: &Path, quick: bool, report: &Report) -> Result<()> {
+    let modes: &[Mode] = if quick {
+        &[Mode::Deterministic, Mode::Early]
+    } else {
+        &[Mode::Deterministic, Mode::Smp, Mode::Early]
+    };
+    let jobs: VecDeque<(&Ready, Mode)> = modes
+        .iter()
+        .flat_map(|mode| ready.iter().map(move |ready| (ready, *mode)))
+        .collect();
+    let jobs = Mutex::new(jobs);
+    let next = || {
+        jobs.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..MACHINES)
+            .map(|_| {
+                scope.spawn(|| {
+                    while let Some((ready, mode)) = next() {
+                        boot(ready, mode, program, report);
+                    }
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().map_err(|_| anyhow!("a test thread panicked")))
+    })
+}
+
+/// Boots one machine and makes its report part of ours.
+fn boot(ready: &Ready, mode: Mode, program: &Path, report: &Report) {
+    let name = format!("{} {}", ready.kernel.name, mode.name());
+    let mut guest = report.guest(&name);
+    let result = progress::step(&format!("test {name}"), Duration::from_secs(180), || {
+        let arguments = match mode {
+            Mode::Early => vec!["early"],
+            _ => vec!["suite", "--mode", mode.name()],
+        };
+        let machine = guest::machine(&ready.kernel, &ready.modules, program, &arguments)?;
+        let machine = match mode {
+            Mode::Early => machine.deterministic(true).early(["sample_umd".to_owned()]),
+            Mode::Deterministic => machine.deterministic(true),
+            Mode::Smp => machine.processors(2),
+        };
+        let mut outcome = machine.run_lines(&mut |line| guest.line(line))?;
+        // A guest whose points failed says so with its status too: that is one failure, not two.
+        if guest.has_failures() && outcome.status == Some(1) {
+            outcome.status = Some(0);
+        }
+        outcome.check()
+    });
+    let result = result.and_then(|()| guest.complete());
+    report.point(
+        &format!("{name}: the machine ran to its end, and its kernel had no complaint"),
+        result,
+    );
+}
