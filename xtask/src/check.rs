@@ -164,3 +164,175 @@ fn list(names: &BTreeSet<&str>) -> String {
         .collect::<Vec<_>>()
         .join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::process::Command;
+
+    /// Compiles a snippet with the compiler for its kind of file and returns the object.
+    fn compiled(name: &str, source: &str, compiler: &[&str]) -> Vec<u8> {
+        let place = std::env::temp_dir().join(format!("xtask-check-{}-{name}", std::process::id()));
+        fs::create_dir_all(&place).expect("a directory for the snippet");
+        let (input, output) = (place.join(name), place.join("object.o"));
+        fs::write(&input, source).expect("the snippet");
+        let mut command = Command::new(compiler[0]);
+        let done = command
+            .args(&compiler[1..])
+            .arg("-o")
+            .arg(&output)
+            .arg(&input)
+            .output();
+        let done = done.expect("a compiler");
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        let object = fs::read(&output).expect("the object");
+        fs::remove_dir_all(place).expect("removing the snippet");
+        object
+    }
+
+    fn c(name: &str, source: &str, flags: &[&str]) -> Vec<u8> {
+        let base = [
+            "gcc",
+            "-O1",
+            "-c",
+            "-mcmodel=kernel",
+            "-fno-pic",
+            "-fno-asynchronous-unwind-tables",
+        ];
+        compiled(name, source, &[&base, flags].concat())
+    }
+
+    fn rust(name: &str, body: &str) -> Vec<u8> {
+        let source = format!("#![no_std]\n#[unsafe(no_mangle)]\n{body}\n");
+        let flags = [
+            "--crate-type=lib",
+            "--emit=obj",
+            "--edition=2024",
+            "-Copt-level=2",
+            "-Cpanic=abort",
+        ];
+        let kernel = [
+            "-Crelocation-model=static",
+            "-Ccode-model=kernel",
+            "-Csymbol-mangling-version=v0",
+        ];
+        compiled(
+            name,
+            &source,
+            &[&["rustc"], &flags[..], &kernel[..]].concat(),
+        )
+    }
+
+    fn error(result: Result<()>) -> String {
+        result.expect_err("the check has to fail").to_string()
+    }
+
+    #[test]
+    fn panics_are_found() {
+        let checked = rust(
+            "checked.rs",
+            "pub extern \"C\" fn get(n: usize) -> u8 { [1, 2, 3].get(n).copied().unwrap_or(0) }",
+        );
+        rust_object(&checked).expect("there is no way to panic");
+        let indexing = rust(
+            "index.rs",
+            "pub extern \"C\" fn get(n: usize) -> u8 { [1, 2, 3][n] }",
+        );
+        let message = error(rust_object(&indexing));
+        assert!(
+            message.contains("can panic") && message.contains("panic_bounds_check"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn odd_relocations_are_found() {
+        let source = "extern int there; int get(void) { return there; }";
+        rust_object(&c("plain.c", source, &[])).expect("plain relocations only");
+        let message = error(rust_object(&c(
+            "got.c",
+            source,
+            &["-fPIC", "-mcmodel=small"],
+        )));
+        assert!(
+            message.contains("type 42") && message.contains("R_X86_64_PLT32"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        assert!(error(rust_object(b"text")).contains("not an ELF object"));
+    }
+
+    #[test]
+    fn missing_imports_are_named() {
+        let source = "void known(void); void unknown(void); \
+                      __attribute__((weak)) void perhaps(void); \
+                      void call(void) { known(); unknown(); if (perhaps) perhaps(); }";
+        let object = c("imports.c", source, &[]);
+        let symvers = "0x12345678\tknown\tvmlinux\tEXPORT_SYMBOL_GPL\t\n";
+        let mut exported: BTreeSet<String> = exports(symvers).map(str::to_owned).collect();
+        let message = error(imports("x.ko", &object, &exported, "6.12.1-test"));
+        assert!(
+            message.contains("`unknown`") && message.contains("6.12.1-test"),
+            "{message}"
+        );
+        assert!(
+            !message.contains("`known`") && !message.contains("perhaps"),
+            "{message}"
+        );
+        exported.insert("unknown".to_owned());
+        imports("x.ko", &object, &exported, "6.12.1-test").expect("all symbols are there");
+    }
+
+    #[test]
+    fn modpost_names_what_it_misses() {
+        let log = "ERROR: modpost: \"umd_gone\" [/x/obj/umd/umd.ko] undefined!\n\
+                   WARNING: modpost: missing MODULE_DESCRIPTION() in umd.o\n\
+                   ERROR: modpost: \"also_gone\" [/x/obj/umd/umd.ko] undefined!\n";
+        assert_eq!(undefined_in(log), BTreeSet::from(["also_gone", "umd_gone"]));
+        let message = error(lacks("umd.ko", &undefined_in(log), "6.1.0-test"));
+        assert!(
+            message.contains("`also_gone`, `umd_gone`") && message.contains("6.1.0-test"),
+            "{message}"
+        );
+        lacks("umd.ko", &BTreeSet::new(), "6.1.0-test").expect("nothing is missing");
+    }
+
+    #[test]
+    fn complaints_of_the_kernel_build_are_not_let_through() {
+        let quiet = "  CC [M]  umd.o\n  LD [M]  umd.ko\n";
+        let btf = "Skipping BTF generation for /x/umd.ko due to unavailability of vmlinux\n";
+        kbuild_is_silent(quiet, btf).expect("nothing but the usual");
+        for line in [
+            "/x/main.c:3:6: warning: no previous prototype for 'umd_x' [-Wmissing-prototypes]",
+            "/x/umd_rust.o: warning: objtool: umd_init+0x4: unreachable instruction",
+            "WARNING: modpost: missing MODULE_DESCRIPTION() in /x/umd.o",
+        ] {
+            assert!(error(kbuild_is_silent(quiet, &format!("{btf}{line}\n"))).ends_with(line));
+            assert!(error(kbuild_is_silent(line, "")).ends_with(line));
+        }
+    }
+
+    #[test]
+    fn sizes_have_limits() {
+        handler_size("sample-handler", HANDLER_LIMIT).expect("just small enough");
+        assert!(error(handler_size("sample-handler", HANDLER_LIMIT + 1)).contains("16385 bytes"));
+        let sized = |name, bytes| {
+            c(
+                name,
+                &format!("char data[{bytes}] = {{1}}; char more[1024];"),
+                &[],
+            )
+        };
+        umd_size(&sized("small.c", 100 * 1024)).expect("small enough");
+        let message = error(umd_size(&sized("big.c", 128 * 1024)));
+        assert!(message.contains("131072 are allowed"), "{message}");
+    }
+}
