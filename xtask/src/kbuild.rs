@@ -52,6 +52,9 @@ const DRIVERS: &[Driver] = &[
     },
 ];
 
+/// In a module's folder: stands for a build that ended well, and tells what went into it.
+const STAMP: &str = ".umd-built";
+
 /// Modules that were built for a kernel.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Modules {
@@ -82,7 +85,7 @@ fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
     link(&kernel.build, &out.join("build"))?;
 
     let umd_object = builder.object("umd", &root.join("crates/umd-kernel"), &["host"])?;
-    let umd = Folder::new(kernel, "umd");
+    let umd = Folder::new(kernel, "umd")?;
     umd.copy(&files_of(&root.join("kernel"))?)?;
     umd.put(Path::new("umd_rust.bin"), &paths::read(&umd_object)?)?;
     let kernel_symbols = exported(&kernel.build.join("Module.symvers"))?;
@@ -148,7 +151,7 @@ fn build_driver(
     if driver.shipped {
         check::handler_size(driver.handler, handler.len() as u64)?;
     }
-    let folder = Folder::new(kernel, driver.name);
+    let folder = Folder::new(kernel, driver.name)?;
     let mut sources = vec![("Kbuild".into(), root.join("kernel/driver.Kbuild"))];
     for path in paths::entries(&root.join("kernel/shim/driver"))?
         .into_iter()
@@ -176,13 +179,18 @@ struct Folder {
 }
 
 impl Folder {
-    fn new(kernel: &Kernel, module: &str) -> Self {
+    /// A build that did not end well is begun anew: what it made already would not be complained of again.
+    fn new(kernel: &Kernel, module: &str) -> Result<Self> {
         let path = kernel.out().join("obj").join(module);
-        Self {
+        if path.exists() && !path.join(STAMP).is_file() {
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+        Ok(Self {
             kernel: kernel.clone(),
             module: module.to_owned(),
             path,
-        }
+        })
     }
 
     fn put(&self, name: &Path, content: &[u8]) -> Result<()> {
@@ -198,27 +206,25 @@ impl Folder {
     /// Runs the kernel's build unless nothing changed since it last succeeded; returns the module.
     fn make(&self, extra_symbols: &[&Path], exported: &BTreeSet<String>) -> Result<PathBuf> {
         let ko = self.path.join(format!("{}.ko", self.module));
-        let stamp = self.path.join(".umd-built");
-        let key = format!("{:016x}", self.key(extra_symbols)?);
+        let stamp = self.path.join(STAMP);
+        let mut make = kbuild(&self.kernel, &self.path, extra_symbols);
+        make.arg(format!("UMD_MODULE={}", self.module));
+        let key = format!("{:016x}", self.key(&make, extra_symbols)?);
         if ko.is_file() && fs::read_to_string(&stamp).is_ok_and(|old| old == key) {
             return Ok(ko);
         }
-        // A failed build must not be taken for the earlier one that succeeded.
-        let _ = fs::remove_file(&stamp);
-        let mut make = kbuild(&self.kernel, &self.path, extra_symbols);
-        let output = run::output(make.arg(format!("UMD_MODULE={}", self.module)))?;
+        if stamp.is_file() {
+            fs::remove_file(&stamp)?;
+        }
+        let output = run::output(&mut make)?;
         let stdout = String::from_utf8_lossy(&output.stdout);
         let stderr = String::from_utf8_lossy(&output.stderr);
         let file = format!("{}.ko", self.module);
         let context = || format!("building {file} for kernel {}", self.kernel.name);
         check::lacks(&file, &check::undefined_in(&stderr), &self.kernel.release)?;
         if !output.status.success() {
-            bail!(
-                "{}: `{}` failed:\n{}",
-                context(),
-                run::shown(&make),
-                run::both(&output)
-            );
+            let said = run::both(&output);
+            bail!("{}: `{}` failed:\n{said}", context(), run::shown(&make));
         }
         check::kbuild_is_silent(&stdout, &stderr).with_context(context)?;
         check::imports(&file, &paths::read(&ko)?, exported, &self.kernel.release)?;
@@ -227,8 +233,9 @@ impl Folder {
     }
 
     /// Changes when a source, the kernel, or what else the module is built from changes.
-    fn key(&self, extra_symbols: &[&Path]) -> Result<u64> {
+    fn key(&self, make: &Command, extra_symbols: &[&Path]) -> Result<u64> {
         let mut hasher = DefaultHasher::new();
+        run::shown(make).hash(&mut hasher);
         self.kernel.release.hash(&mut hasher);
         self.kernel.build.hash(&mut hasher);
         let sources = ["c", "h", "S", "bin", "blob"];

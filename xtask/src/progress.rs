@@ -15,8 +15,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::paths;
 
-/// Steps shorter than this are not worth a line of their own.
-const WORTH_A_LINE: Duration = Duration::from_secs(3);
+/// Steps shorter than this are not shown, nor remembered: there was nothing to do.
+const WORTH_SHOWING: Duration = Duration::from_secs(1);
 /// How often a step that goes on says so where there is no terminal.
 const REMINDER: Duration = Duration::from_secs(20);
 
@@ -48,8 +48,9 @@ pub(crate) fn step<T>(name: &str, guess: Duration, work: impl FnOnce() -> Result
         drop(done);
         result
     });
-    if result.is_ok() {
-        let took = begin.elapsed().as_millis().to_string();
+    let took = begin.elapsed();
+    if result.is_ok() && took >= WORTH_SHOWING {
+        let took = took.as_millis().to_string();
         // Only a hint for the next run: failing to keep it harms nobody.
         let _ = paths::write_if_changed(&memory, took.as_bytes());
     }
@@ -78,7 +79,7 @@ fn show(name: &str, expected: Duration, is_done: mpsc::Receiver<()>) {
 fn show_bar(name: &str, expected: Duration, is_done: mpsc::Receiver<()>) {
     let begin = Instant::now();
     let ended = |wait| !matches!(is_done.recv_timeout(wait), Err(RecvTimeoutError::Timeout));
-    if ended(Duration::from_millis(300)) {
+    if ended(WORTH_SHOWING) {
         return;
     }
     let length = u64::try_from(expected.as_millis())
@@ -108,14 +109,16 @@ fn show_bar(name: &str, expected: Duration, is_done: mpsc::Receiver<()>) {
 
 fn show_lines(name: &str, expected: Duration, is_done: mpsc::Receiver<()>) {
     let begin = Instant::now();
-    if expected >= WORTH_A_LINE {
-        note(&format!("{name}: {}", left(Duration::ZERO, expected)));
-    }
-    while let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(REMINDER) {
+    let mut wait = WORTH_SHOWING;
+    while let Err(RecvTimeoutError::Timeout) = is_done.recv_timeout(wait) {
         note(&format!("{name}: {}", left(begin.elapsed(), expected)));
+        wait = REMINDER;
     }
-    if begin.elapsed() >= WORTH_A_LINE {
-        note(&format!("{name}: {:.0} s", begin.elapsed().as_secs_f64()));
+    if begin.elapsed() >= WORTH_SHOWING {
+        note(&format!(
+            "{name}: took {:.0} s",
+            begin.elapsed().as_secs_f64()
+        ));
     }
 }
 
@@ -142,7 +145,6 @@ mod tests {
     #[test]
     fn time_left_in_words() {
         let seconds = Duration::from_secs;
-        assert_eq!(left(seconds(0), seconds(25)), "about 25 s left");
         assert_eq!(left(seconds(20), seconds(25)), "20 s gone, about 5 s left");
         assert_eq!(
             left(seconds(30), seconds(25)),
