@@ -95,12 +95,19 @@ size_t umd_copy_from_handler(void *to, const void __user *from, size_t len)
 	return left;
 }
 
-/* Context: as above. At most a page at a time. */
+/* Context: as above. */
 size_t umd_clear_handler(void __user *to, size_t len)
 {
-	size_t part = min_t(size_t, len, PAGE_SIZE);
+	while (len) {
+		size_t part = min_t(size_t, len, PAGE_SIZE);
+		size_t left = umd_copy_to_handler(to, page_address(ZERO_PAGE(0)), part);
 
-	return len - part + umd_copy_to_handler(to, page_address(ZERO_PAGE(0)), part);
+		to += part - left;
+		len -= part - left;
+		if (left)
+			break;
+	}
+	return len;
 }
 
 /* Context: the handler's task, no locks: this may wait as long as the handler's memory wants. */

@@ -7,9 +7,15 @@
 EXPORT_SYMBOL_GPL(umd_driver_register);
 EXPORT_SYMBOL_GPL(umd_driver_start);
 EXPORT_SYMBOL_GPL(umd_driver_call);
-EXPORT_SYMBOL_GPL(umd_driver_reject);
 EXPORT_SYMBOL_GPL(umd_driver_unregister);
 EXPORT_SYMBOL_GPL(umd_worker_call);
+
+/* What driver modules in Rust need besides. */
+EXPORT_SYMBOL_GPL(umd_alloc);
+EXPORT_SYMBOL_GPL(umd_free);
+EXPORT_SYMBOL_GPL(umd_alloc_big);
+EXPORT_SYMBOL_GPL(umd_free_big);
+EXPORT_SYMBOL_GPL(umd_now);
 
 static int __init umd_init(void)
 {

@@ -25,7 +25,7 @@ struct umd_timer;
 struct umd_waitq;
 struct umd_worker;
 
-/* memory.c: any context for atomic = 1 is not offered: all of these may sleep, except the free. */
+/* memory.c */
 void *umd_alloc(size_t size);
 void umd_free(void *memory);		/* any context; NULL is fine */
 void *umd_alloc_big(size_t size);	/* zeroed, for buffers of many pages */
@@ -54,7 +54,8 @@ void umd_waitq_poll(struct umd_waitq *waitq, size_t index, struct file *file,
 
 u64 umd_now(void);						/* any context */
 struct umd_timer *umd_timer_new(void (*fire)(void *));		/* fire runs in hard IRQ context */
-void umd_timer_start(struct umd_timer *timer, u64 at, void *context);	/* any context */
+void umd_timer_bind(struct umd_timer *timer, void *context);
+void umd_timer_start(struct umd_timer *timer, u64 at);		/* any context */
 void umd_timer_free(struct umd_timer *timer);			/* waits for a running callback */
 
 /* image.c */
@@ -80,6 +81,7 @@ bool umd_task_has_no_caps(void);
 bool umd_task_has_no_new_privs(void);
 int umd_task_drop_bounding_set(void);
 bool umd_task_set_strict(void);
+bool umd_task_is_dying(void);
 
 /* channel.c */
 struct file *umd_channel_file(void *process, int *error);

@@ -167,13 +167,18 @@ struct umd_timer *umd_timer_new(void (*callback)(void *))
 	return timer;
 }
 
+/* Context: before the first start. The timer does not own the context. */
+void umd_timer_bind(struct umd_timer *timer, void *context)
+{
+	timer->context = context;
+}
+
 /*
  * Context: any, the timer's own callback included; starts of one timer are serialised by their
- * callers. The context is the same at each start.
+ * callers.
  */
-void umd_timer_start(struct umd_timer *timer, u64 at, void *context)
+void umd_timer_start(struct umd_timer *timer, u64 at)
 {
-	WRITE_ONCE(timer->context, context);
 	hrtimer_start(&timer->timer, ns_to_ktime(min_t(u64, at, KTIME_MAX)), HRTIMER_MODE_ABS);
 }
 

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /sys/kernel/umd/<driver>/: a directory a driver, one value a file. */
 #include <linux/kobject.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/sysfs.h>
 #include "shim.h"
 
 static struct kobject *root;
+
+/* The directories there are. sysfs itself answers a second one of the same name with a warning. */
+static LIST_HEAD(directories);
+static DEFINE_MUTEX(directories_lock);
 
 struct entry {
 	struct kobj_attribute attribute;
@@ -14,6 +21,7 @@ struct entry {
 };
 
 struct umd_sysfs {
+	struct list_head list;
 	struct kobject *directory;
 	size_t count;
 	struct entry entries[];
@@ -34,9 +42,29 @@ static ssize_t store(struct kobject *kobj, struct kobj_attribute *attribute, con
 	return umd_rs_sysfs_store(entry->driver, entry->index, text, len);
 }
 
+static int add_directory(struct umd_sysfs *sysfs, const char *name)
+{
+	struct umd_sysfs *other;
+	int error = 0;
+
+	mutex_lock(&directories_lock);
+	list_for_each_entry(other, &directories, list)
+		if (!strcmp(kobject_name(other->directory), name))
+			error = -EEXIST;
+	if (!error) {
+		sysfs->directory = kobject_create_and_add(name, root);
+		if (sysfs->directory)
+			list_add(&sysfs->list, &directories);
+		else
+			error = -ENOMEM;
+	}
+	mutex_unlock(&directories_lock);
+	return error;
+}
+
 /*
  * Ownership: the directory is the caller's, until umd_sysfs_free(); driver must live as long. The
- * file names must be static.
+ * file names must be static. -EEXIST where there is a directory of this name.
  */
 struct umd_sysfs *umd_sysfs_new(const char *name, const char *const *files, const u16 *modes,
 				size_t count, void *driver, int *error)
@@ -47,10 +75,8 @@ struct umd_sysfs *umd_sysfs_new(const char *name, const char *const *files, cons
 	*error = -ENOMEM;
 	if (!sysfs)
 		return NULL;
-	/* By hand: kobject_create_and_add() does not say why it failed, and EEXIST matters here. */
-	sysfs->directory = kobject_create_and_add(name, root);
-	if (!sysfs->directory) {
-		*error = -EEXIST;
+	*error = add_directory(sysfs, name);
+	if (*error) {
 		kfree(sysfs);
 		return NULL;
 	}
@@ -81,7 +107,10 @@ void umd_sysfs_free(struct umd_sysfs *sysfs)
 
 	for (i = 0; i < sysfs->count; i++)
 		sysfs_remove_file(sysfs->directory, &sysfs->entries[i].attribute.attr);
+	mutex_lock(&directories_lock);
+	list_del(&sysfs->list);
 	kobject_put(sysfs->directory);
+	mutex_unlock(&directories_lock);
 	kfree(sysfs);
 }
 

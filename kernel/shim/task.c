@@ -72,3 +72,8 @@ bool umd_task_set_strict(void)
 	set_task_syscall_work(current, SECCOMP);
 	return true;
 }
+
+bool umd_task_is_dying(void)
+{
+	return fatal_signal_pending(current);
+}

@@ -27,7 +27,7 @@ pub trait Clock {
 
 /// The one lock of a driver, and those who wait for what is under it.
 pub trait Turnstile<const SLOTS: usize> {
-    /// Changes the lifecycle under the lock, then wakes [`Lifecycle::next`].
+    /// Changes the lifecycle under the lock, then wakes [`Lifecycle::wakeup`].
     fn update<R>(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>) -> R) -> R;
 
     /// Sleeps until `ticket` has been woken since it last slept, or until `until`. May return

@@ -133,6 +133,8 @@ pub struct Lifecycle<const SLOTS: usize> {
     workers: [Worker; SLOTS],
     budget: Budget,
     queue: Queue,
+    /// Something changed that the caller at the front of the queue waits for.
+    changed: bool,
     /// What the operator is told; kept here so that one lock covers it.
     pub counters: Counters,
 }
@@ -152,6 +154,7 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
             }; SLOTS],
             budget: Budget::new(),
             queue: Queue::new(),
+            changed: false,
             counters: Counters::new(),
         }
     }
@@ -183,6 +186,7 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     /// The image is staged: calls may be admitted.
     pub const fn loaded(&mut self) {
         self.image = true;
+        self.changed = true;
     }
 
     /// The driver goes away, or has gone.
@@ -201,11 +205,20 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     /// A caller leaves the queue: admitted, refused, or because it no longer wants to wait.
     pub fn leave(&mut self, ticket: Ticket) {
         self.queue.leave(ticket);
+        self.changed = true;
     }
 
-    /// The ticket whose turn it is, if anybody waits. Hosts wake it after each change.
+    /// The ticket whose turn it is, if anybody waits.
     pub const fn next(&self) -> Option<Ticket> {
         self.queue.front()
+    }
+
+    /// The ticket to wake because of what happened since this was asked last. Hosts ask after each
+    /// change.
+    pub const fn wakeup(&mut self) -> Option<Ticket> {
+        let changed = self.changed;
+        self.changed = false;
+        if changed { self.queue.front() } else { None }
     }
 
     /// May the holder of `ticket` go ahead? Without a ticket: may somebody who just came, in
@@ -258,16 +271,23 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     /// The worker that was started off the callers' path is at everybody's service.
     /// False: it was retired meanwhile.
     pub fn ready(&mut self, id: WorkerId) -> bool {
+        self.changed = true;
         self.step(id, Slot::Warming, Slot::Idle)
     }
 
-    /// The call on this worker is over, and it lives. False: it was retired meanwhile.
+    /// The call on this worker is over. False: the worker was retired meanwhile; a reply counts all
+    /// the same, so one that dies after each reply does not use up the budget.
     pub fn finished(&mut self, id: WorkerId, served: Served) -> bool {
-        let legal = self.step(id, Slot::Busy, Slot::Idle);
-        if legal && served == Served::Reply {
+        if served == Served::Reply {
             self.budget.served();
         }
-        legal
+        self.changed = true;
+        self.step(id, Slot::Busy, Slot::Idle)
+    }
+
+    /// Is this worker in service, or being brought into it?
+    pub fn knows(&mut self, id: WorkerId) -> bool {
+        matches!(self.worker(id), Some(worker) if worker.slot != Slot::Vacant)
     }
 
     /// The worker died, of itself or because it broke a rule or a deadline. True where this is
@@ -285,6 +305,7 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
         match self.worker(id) {
             Some(worker) if worker.slot != Slot::Vacant => {
                 worker.slot = Slot::Vacant;
+                self.changed = true;
                 true
             }
             _ => false,
@@ -298,6 +319,7 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
             worker.slot = Slot::Vacant;
         }
         self.budget = Budget::new();
+        self.changed = true;
     }
 
     /// The driver goes away: every worker is retired, and nobody is admitted any more.

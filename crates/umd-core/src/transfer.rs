@@ -453,6 +453,11 @@ impl Transfer {
         }
     }
 
+    /// Is there something to [`collect`](Self::collect)?
+    pub const fn has_result(&self) -> bool {
+        matches!(self.stage, Stage::Answered { .. } | Stage::Ended(_))
+    }
+
     /// The result, once there is one: at most once for each submitted request. From then on the
     /// caller's buffers are its own again.
     pub const fn collect(&mut self) -> Option<Result<Answer, Ended>> {

@@ -120,6 +120,9 @@ struct Waiting {
     ticket: Ticket,
     /// It gave up. Its place stays taken until those before it are gone.
     left: bool,
+    /// It sleeps until then, unless it is woken.
+    until: Instant,
+    woken: bool,
 }
 
 #[derive(Debug)]
@@ -281,6 +284,20 @@ impl Model {
         }
     }
 
+    /// Would the caller at the front of the queue be told anything but to wait?
+    fn front_may_go(&self) -> bool {
+        if self.unloading || !self.image {
+            return true;
+        }
+        let idle = self.living.iter().any(|p| p.phase == Phase::Idle);
+        let startable = match self.verdict() {
+            Verdict::Failed => true,
+            Verdict::Later(_) => false,
+            Verdict::Now => self.living.len() < self.processes,
+        };
+        self.taken() < self.workers && (idle || startable)
+    }
+
     fn wants_a_spare(&self) -> bool {
         self.image
             && !self.unloading
@@ -340,6 +357,7 @@ fn run<const SLOTS: usize>(workers: usize, spares: usize, history: &[Step]) -> S
     };
     for step in history {
         take(&mut real, &mut model, step, &mut sights);
+        wake(&mut real, &mut model);
         compare(&mut real, &model);
         sights.insert(model.state().name());
     }
@@ -362,13 +380,15 @@ fn take<const SLOTS: usize>(
             let told = real.admit(None, at(model.now_ms));
             model.admission(None, told);
             sights.insert(name(told));
-            if let Admission::Wait(_) = told {
+            if let Admission::Wait(until) = told {
                 match real.enter() {
                     Ok(ticket) => {
                         assert!(model.queue.len() < QUEUE_MAX);
                         model.queue.push_back(Waiting {
                             ticket,
                             left: false,
+                            until,
+                            woken: false,
                         });
                     }
                     Err(error) => {
@@ -386,7 +406,13 @@ fn take<const SLOTS: usize>(
             let told = real.admit(Some(ticket), at(model.now_ms));
             model.admission(Some(ticket), told);
             sights.insert(name(told));
-            if !matches!(told, Admission::Wait(_)) {
+            if let Admission::Wait(until) = told {
+                let mut queue = model.queue.iter_mut();
+                let waiting = queue.find(|waiting| waiting.ticket == ticket);
+                let waiting = waiting.expect("it asked");
+                waiting.until = until;
+                waiting.woken = false;
+            } else {
                 real.leave(ticket);
                 model.leave(ticket);
             }
@@ -425,9 +451,8 @@ fn take<const SLOTS: usize>(
         Step::Reply(who) => {
             if let Some(id) = model.pick(who) {
                 let ours = model.step(id, Phase::Busy, Phase::Idle);
-                if ours {
-                    model.deaths_ms.clear();
-                }
+                // The reply of one that has died meanwhile counts too.
+                model.deaths_ms.clear();
                 assert_eq!(real.finished(id, Served::Reply), ours);
             }
         }
@@ -478,6 +503,19 @@ fn die<const SLOTS: usize>(
     assert_eq!(real.died(id, at(model.now_ms)), news);
 }
 
+/// The host wakes whom it must, and nobody who could go on is left asleep.
+fn wake<const SLOTS: usize>(real: &mut Lifecycle<SLOTS>, model: &mut Model) {
+    let woken = real.wakeup();
+    assert!(woken.is_none() || woken == model.next());
+    assert_eq!(real.wakeup(), None, "woken twice for one change");
+    let may_go = model.front_may_go();
+    if let Some(front) = model.queue.front_mut() {
+        front.woken |= woken.is_some();
+        let asleep = !front.woken && at(model.now_ms) < front.until;
+        assert!(!(asleep && may_go), "the caller at the front sleeps on");
+    }
+}
+
 /// What holds at all times.
 fn compare<const SLOTS: usize>(real: &mut Lifecycle<SLOTS>, model: &Model) {
     assert_eq!(real.state(at(model.now_ms)), model.state());
@@ -487,6 +525,10 @@ fn compare<const SLOTS: usize>(real: &mut Lifecycle<SLOTS>, model: &Model) {
     assert!(model.taken() <= model.workers, "too many at work");
     assert!(model.living.len() <= model.processes, "too many processes");
     assert!(model.living.is_empty() || (model.image && !model.unloading));
+    for id in &model.ever {
+        let lives = model.living.iter().any(|p| p.id == *id);
+        assert_eq!(real.knows(*id), lives);
+    }
 
     let slots: BTreeSet<_> = model.living.iter().map(|p| p.id.slot()).collect();
     assert_eq!(slots.len(), model.living.len(), "two processes in one slot");

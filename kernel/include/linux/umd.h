@@ -82,12 +82,6 @@ ssize_t umd_driver_call(struct umd_driver *driver, const void *request, size_t r
 			struct umd_failure *failure);
 
 /*
- * A reply that the manager finds wrong: the handler is killed, the next call gets another one.
- * Returns -EBADMSG.
- */
-int umd_driver_reject(struct umd_driver *driver);
-
-/*
  * Aborts the calls in flight, kills the handler, waits for its death (at most 5 s) and frees.
  * Nobody may call any more.
  */

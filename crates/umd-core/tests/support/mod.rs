@@ -3,18 +3,12 @@
 //! to copy, and fails the test when that would leave one of the two buffers.
 
 use core::num::NonZeroU32;
-use umd_core::error::Seen;
 use umd_core::policy::{Framing, Instant, Span};
 use umd_core::transfer::{Answer, Ended, Incoming, Outgoing, Progress, Tick, Transfer, Withdrawn};
 
 /// The instant this many milliseconds after the clock's beginning.
 pub(crate) fn at(millis: u64) -> Instant {
     Instant::ZERO.after(Span::from_millis(millis))
-}
-
-/// Cases a property is tried with. Miri is some hundred times slower.
-pub(crate) const fn cases(native: u32) -> u32 {
-    if cfg!(miri) { 8 } else { native }
 }
 
 /// What a handler's `read` brings.
@@ -87,7 +81,7 @@ impl Channel {
             Outgoing::Nothing => return Read::Nothing,
             Outgoing::Closed => return Read::EndOfFile,
         };
-        assert!(0 < bytes.len() && bytes.len() <= max);
+        assert!(!bytes.is_empty() && bytes.len() <= max);
         self.transfer.sent(bytes.len());
         Read::Bytes(bytes)
     }
@@ -162,7 +156,3 @@ impl Channel {
         all
     }
 }
-
-/// A death before the request was read, and one after.
-pub(crate) const DIED_UNREAD: Ended = Ended::Died(Seen::Unread);
-pub(crate) const DIED_READ: Ended = Ended::Died(Seen::Read);

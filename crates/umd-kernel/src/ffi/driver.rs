@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! umd.ko's exports, as a driver module uses them. C header: `kernel/include/linux/umd.h`.
+
+use crate::driver::Driver;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+use umd_core::error::{Errno, Error};
+use umd_core::policy::{Framing, Instant, Span};
+
+type HealthCheckFn = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
+
+#[repr(C)]
+struct Config {
+    size: u32,
+    framing: u32,
+    name: *const c_char,
+    blob: *const u8,
+    blob_len: usize,
+    deadline_ns: u64,
+    start_deadline_ns: u64,
+    request_max: u32,
+    queue_max: u32,
+    restart_budget: u32,
+    reserved: u32,
+    restart_window_ns: u64,
+    health_check: Option<HealthCheckFn>,
+    data: *mut c_void,
+}
+
+#[repr(C)]
+struct Failure {
+    kind: u32,
+    detail: u32,
+}
+
+unsafe extern "C" {
+    fn umd_driver_register(config: *const Config) -> *mut c_void;
+    fn umd_driver_start(driver: *mut c_void, failure: *mut Failure) -> c_int;
+    fn umd_driver_call(
+        driver: *mut c_void,
+        request: *const u8,
+        request_len: usize,
+        reply: *mut u8,
+        reply_size: usize,
+        deadline_ns: u64,
+        failure: *mut Failure,
+    ) -> isize;
+    fn umd_driver_unregister(driver: *mut c_void);
+    fn umd_worker_call(
+        worker: *mut c_void,
+        request: *const u8,
+        request_len: usize,
+        reply: *mut u8,
+        reply_size: usize,
+    ) -> isize;
+    fn umd_now() -> u64;
+}
+
+/// The time on `CLOCK_MONOTONIC`. Context: any.
+pub fn now() -> Instant {
+    // SAFETY: no precondition.
+    Instant::from_nanos(unsafe { umd_now() })
+}
+
+/// The error behind a negative return value. Only umd.ko fills in a failure, so a pair of numbers
+/// that means nothing comes from another version of it.
+fn failed(failure: &Failure) -> Error {
+    Error::from_code(failure.kind, failure.detail).unwrap_or(Error::InvalidArgument)
+}
+
+/// A handler that was just started and is not in service yet.
+pub struct Probe<'c> {
+    worker: NonNull<c_void>,
+    during_check: PhantomData<&'c ()>,
+}
+
+impl Probe<'_> {
+    /// Asks it. Context: may sleep, until the start deadline.
+    pub fn call(&self, request: &[u8], reply: &mut [u8]) -> Result<usize, Errno> {
+        // SAFETY: the worker is valid during the check; the buffers are valid for their lengths.
+        let result = unsafe {
+            umd_worker_call(
+                self.worker.as_ptr(),
+                request.as_ptr(),
+                request.len(),
+                reply.as_mut_ptr(),
+                reply.len(),
+            )
+        };
+        usize::try_from(result)
+            .map_err(|_| Errno::new(i32::try_from(result.unsigned_abs()).unwrap_or(0)))
+    }
+}
+
+unsafe extern "C" fn health_check<D: Driver>(worker: *mut c_void, _data: *mut c_void) -> c_int {
+    let Some(worker) = NonNull::new(worker) else {
+        return Errno::EINVAL.get().saturating_neg();
+    };
+    let probe = Probe {
+        worker,
+        during_check: PhantomData,
+    };
+    match D::health_check(&probe) {
+        Ok(()) => 0,
+        Err(error) => error.errno().get().saturating_neg(),
+    }
+}
+
+/// A registration with umd.ko.
+///
+/// # Invariants
+///
+/// The pointer is one of `umd_driver_register()` and lives as long as this.
+pub(crate) struct Registration(NonNull<c_void>);
+
+// SAFETY: umd.ko's drivers may be called from any task.
+unsafe impl Send for Registration {}
+// SAFETY: as above.
+unsafe impl Sync for Registration {}
+
+impl Registration {
+    pub(crate) fn register<D: Driver>(name: &CStr, blob: &[u8]) -> Result<Self, Errno> {
+        let policy = &D::POLICY;
+        let config = Config {
+            size: size_of::<Config>() as u32,
+            framing: match policy.framing {
+                Framing::Framed => 0,
+                Framing::Raw => 1,
+            },
+            name: name.as_ptr(),
+            blob: blob.as_ptr(),
+            blob_len: blob.len(),
+            deadline_ns: policy.deadline.as_nanos(),
+            start_deadline_ns: policy.start_deadline.as_nanos(),
+            request_max: u32::try_from(policy.request_max).unwrap_or(u32::MAX),
+            queue_max: u32::try_from(policy.queue_max).unwrap_or(u32::MAX),
+            restart_budget: policy.restart.budget,
+            reserved: 0,
+            restart_window_ns: policy.restart.window.as_nanos(),
+            health_check: Some(health_check::<D>),
+            data: core::ptr::null_mut(),
+        };
+        // SAFETY: name and blob are valid during the call; health_check is code of this module,
+        // which outlives its registrations.
+        let driver = unsafe { umd_driver_register(&raw const config) };
+        // Errors are the addresses of the last page, as in <linux/err.h>.
+        let error = driver.addr().wrapping_neg();
+        match NonNull::new(driver) {
+            // INVARIANT: just registered.
+            Some(driver) if error == 0 || error > 4095 => Ok(Self(driver)),
+            _ => Err(Errno::new(i32::try_from(error).unwrap_or(0))),
+        }
+    }
+
+    pub(crate) fn start(&self) -> Result<(), Error> {
+        let mut failure = Failure { kind: 0, detail: 0 };
+        // SAFETY: by the invariant; failure may be written to.
+        match unsafe { umd_driver_start(self.0.as_ptr(), &raw mut failure) } {
+            0 => Ok(()),
+            _ => Err(failed(&failure)),
+        }
+    }
+
+    pub(crate) fn call(
+        &self,
+        request: &[u8],
+        reply: &mut [u8],
+        limit: Option<Span>,
+    ) -> Result<usize, Error> {
+        let mut failure = Failure { kind: 0, detail: 0 };
+        // SAFETY: by the invariant; the buffers are valid for their lengths, failure may be
+        // written to.
+        let result = unsafe {
+            umd_driver_call(
+                self.0.as_ptr(),
+                request.as_ptr(),
+                request.len(),
+                reply.as_mut_ptr(),
+                reply.len(),
+                limit.map_or(0, Span::as_nanos),
+                &raw mut failure,
+            )
+        };
+        usize::try_from(result).map_err(|_| failed(&failure))
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        // SAFETY: by the invariant; calls borrow the registration, so there are none.
+        unsafe { umd_driver_unregister(self.0.as_ptr()) };
+    }
+}

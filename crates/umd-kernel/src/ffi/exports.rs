@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What `umd.ko` exports to driver modules. C header: `kernel/include/linux/umd.h`, where each
+//! function's contract stands.
+
+use super::memory::{Arc, Box};
+use crate::host::driver::{Driver, Registration};
+use crate::host::process::Process;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ptr::NonNull;
+use umd_core::error::{Errno, Error};
+use umd_core::lifecycle::QUEUE_CAPACITY;
+use umd_core::policy::{Framing, Policy, RestartPolicy, Span};
+
+type HealthCheckFn = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
+
+/// `struct umd_driver_config`.
+#[repr(C)]
+struct Config {
+    size: u32,
+    framing: u32,
+    name: *const c_char,
+    blob: *const u8,
+    blob_len: usize,
+    deadline_ns: u64,
+    start_deadline_ns: u64,
+    request_max: u32,
+    queue_max: u32,
+    restart_budget: u32,
+    reserved: u32,
+    restart_window_ns: u64,
+    health_check: Option<HealthCheckFn>,
+    data: *mut c_void,
+}
+
+/// `struct umd_failure`.
+#[repr(C)]
+struct Failure {
+    kind: u32,
+    detail: u32,
+}
+
+/// A driver's own check of a handler that was just started.
+///
+/// # Invariants
+///
+/// The function and its data are valid as long as the driver is registered.
+pub struct HealthCheck {
+    check: HealthCheckFn,
+    data: *mut c_void,
+}
+
+// SAFETY: the contract of umd_driver_register(): the check may be called from any task.
+unsafe impl Send for HealthCheck {}
+// SAFETY: as above.
+unsafe impl Sync for HealthCheck {}
+
+impl HealthCheck {
+    /// Is the handler well? Context: may sleep; calls into the driver's module.
+    pub(crate) fn run(&self, process: &Arc<Process>) -> bool {
+        let worker = process.as_raw().cast_mut();
+        // SAFETY: by the invariant; the process outlives the call.
+        unsafe { (self.check)(worker, self.data) == 0 }
+    }
+}
+
+/// A value of 0 stands for the default.
+fn or_default(value: u64, default: Span) -> Span {
+    match value {
+        0 => default,
+        nanos => Span::from_nanos(nanos),
+    }
+}
+
+fn policy(config: &Config) -> Result<Policy, Errno> {
+    let default = Policy::DEFAULT;
+    let framing = match config.framing {
+        0 => Framing::Framed,
+        1 => Framing::Raw,
+        _ => return Err(Errno::EINVAL),
+    };
+    let request_max = match config.request_max {
+        0 => default.request_max,
+        max => max as usize,
+    };
+    let queue_max = match config.queue_max as usize {
+        0 => default.queue_max,
+        max if max <= QUEUE_CAPACITY => max,
+        _ => return Err(Errno::EINVAL),
+    };
+    let restart = match (config.restart_budget, config.restart_window_ns) {
+        (0, 0) => RestartPolicy::DEFAULT,
+        (budget, window) => RestartPolicy {
+            budget,
+            window: or_default(window, RestartPolicy::DEFAULT.window),
+            ..RestartPolicy::DEFAULT
+        },
+    };
+    Ok(Policy {
+        framing,
+        deadline: or_default(config.deadline_ns, default.deadline),
+        start_deadline: or_default(config.start_deadline_ns, default.start_deadline),
+        request_max,
+        queue_max,
+        restart,
+        ..default
+    })
+}
+
+fn negative(errno: Errno) -> c_int {
+    errno.get().saturating_neg()
+}
+
+/// What C gets for a length or an error.
+///
+/// # Safety
+///
+/// `failure` is NULL or may be written to.
+unsafe fn outcome(result: Result<usize, Error>, failure: *mut Failure) -> isize {
+    match result {
+        Ok(length) => isize::try_from(length).unwrap_or(isize::MAX),
+        Err(error) => {
+            let (kind, detail) = error.code();
+            if !failure.is_null() {
+                // SAFETY: by this function's contract.
+                unsafe { failure.write(Failure { kind, detail }) };
+            }
+            negative(error.errno()) as isize
+        }
+    }
+}
+
+/// A slice of C's: empty where the length is 0, whatever the pointer.
+///
+/// # Safety
+///
+/// `data` is valid for reads of `len` bytes for all of `'a`.
+unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], Error> {
+    match (data.is_null(), len) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(Error::InvalidArgument),
+        // SAFETY: by this function's contract, and not NULL.
+        (false, _) => Ok(unsafe { core::slice::from_raw_parts(data, len) }),
+    }
+}
+
+/// The same for writing.
+///
+/// # Safety
+///
+/// `data` is valid for writes of `len` bytes, and nobody else's, for all of `'a`.
+unsafe fn bytes_mut<'a>(data: *mut u8, len: usize) -> Result<&'a mut [u8], Error> {
+    match (data.is_null(), len) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(Error::InvalidArgument),
+        // SAFETY: by this function's contract, and not NULL.
+        (false, _) => Ok(unsafe { core::slice::from_raw_parts_mut(data, len) }),
+    }
+}
+
+/// # Safety
+///
+/// `config` is valid as the header says, with all that it points to.
+unsafe fn register(config: *const Config) -> Result<Box<Registration>, Errno> {
+    let config = NonNull::new(config.cast_mut()).ok_or(Errno::EINVAL)?;
+    // SAFETY: by this function's contract.
+    let config = unsafe { config.as_ref() };
+    if config.size as usize != size_of::<Config>() || config.name.is_null() {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: a name is terminated, by this function's contract.
+    let name = unsafe { CStr::from_ptr(config.name) };
+    // SAFETY: by this function's contract.
+    let blob = unsafe { bytes(config.blob, config.blob_len) }.map_err(|error| error.errno())?;
+    let health_check = config.health_check.map(|check| HealthCheck {
+        check,
+        data: config.data,
+    });
+    let registration = Registration::try_new(name, blob, policy(config)?, health_check)?;
+    Box::try_new(registration).map_err(|error| error.errno())
+}
+
+/// # Safety
+///
+/// See the header.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn umd_driver_register(config: *const Config) -> *mut Registration {
+    // SAFETY: by this function's contract.
+    match unsafe { register(config) } {
+        Ok(registration) => registration.into_raw(),
+        Err(errno) => core::ptr::without_provenance_mut(negative(errno) as usize),
+    }
+}
+
+/// The driver behind C's pointer, with a reference of our own.
+///
+/// # Safety
+///
+/// `registration` came from umd_driver_register() and has not been given back.
+unsafe fn driver(registration: NonNull<Registration>) -> Arc<Driver> {
+    // SAFETY: by this function's contract.
+    unsafe { registration.as_ref() }.driver().clone()
+}
+
+/// # Safety
+///
+/// See the header.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn umd_driver_start(
+    registration: NonNull<Registration>,
+    failure: *mut Failure,
+) -> c_int {
+    // SAFETY: by this function's contract.
+    let driver = unsafe { driver(registration) };
+    let result = Driver::start(&driver).map(|()| 0);
+    // SAFETY: by this function's contract.
+    unsafe { outcome(result, failure) as c_int }
+}
+
+/// # Safety
+///
+/// See the header.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn umd_driver_call(
+    registration: NonNull<Registration>,
+    request: *const u8,
+    request_len: usize,
+    reply: *mut u8,
+    reply_size: usize,
+    deadline_ns: u64,
+    failure: *mut Failure,
+) -> isize {
+    // SAFETY: by this function's contract.
+    let driver = unsafe { driver(registration) };
+    let limit = match deadline_ns {
+        0 => None,
+        nanos => Some(Span::from_nanos(nanos)),
+    };
+    // SAFETY: by this function's contract.
+    let buffers = unsafe {
+        bytes(request, request_len).and_then(|request| Ok((request, bytes_mut(reply, reply_size)?)))
+    };
+    let result = buffers.and_then(|(request, reply)| Driver::call(&driver, request, reply, limit));
+    // SAFETY: by this function's contract.
+    unsafe { outcome(result, failure) }
+}
+
+/// # Safety
+///
+/// See the header.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn umd_driver_unregister(registration: NonNull<Registration>) {
+    // SAFETY: by this function's contract.
+    drop(unsafe { Box::from_raw(registration) });
+}
+
+/// # Safety
+///
+/// `worker` is what a health check was given, and that check is still running; for the rest see
+/// the header.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn umd_worker_call(
+    worker: NonNull<c_void>,
+    request: *const u8,
+    request_len: usize,
+    reply: *mut u8,
+    reply_size: usize,
+) -> isize {
+    // SAFETY: by this function's contract; run() keeps the process alive.
+    let process = unsafe { Arc::<Process>::borrow_raw(worker) };
+    // SAFETY: by this function's contract.
+    let buffers = unsafe {
+        bytes(request, request_len).and_then(|request| Ok((request, bytes_mut(reply, reply_size)?)))
+    };
+    let result = buffers.and_then(|(request, reply)| process.probe(request, reply));
+    // SAFETY: NULL is fine.
+    unsafe { outcome(result, core::ptr::null_mut()) }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What the calling task has given up. C: `kernel/shim/task.c`.
+
+use core::ffi::c_int;
+
+unsafe extern "C" {
+    fn umd_task_is_single() -> bool;
+    fn umd_task_has_ids(id: u32) -> bool;
+    fn umd_task_has_no_caps() -> bool;
+    fn umd_task_has_no_new_privs() -> bool;
+    fn umd_task_drop_bounding_set() -> c_int;
+    fn umd_task_set_strict() -> bool;
+    fn umd_task_is_dying() -> bool;
+}
+
+/// It has one thread and no child.
+pub fn is_single() -> bool {
+    // SAFETY: no precondition but process context, in which all of this crate runs that calls it.
+    unsafe { umd_task_is_single() }
+}
+
+/// All its user and group ids are `id`, and it has no other group.
+pub fn has_ids(id: u32) -> bool {
+    // SAFETY: as above.
+    unsafe { umd_task_has_ids(id) }
+}
+
+/// It has no capability.
+pub fn has_no_capabilities() -> bool {
+    // SAFETY: as above.
+    unsafe { umd_task_has_no_caps() }
+}
+
+/// It can gain nothing by exec.
+pub fn has_no_new_privs() -> bool {
+    // SAFETY: as above.
+    unsafe { umd_task_has_no_new_privs() }
+}
+
+/// Empties its capability bounding set. False: no memory.
+pub fn drop_bounding_set() -> bool {
+    // SAFETY: as above.
+    unsafe { umd_task_drop_bounding_set() == 0 }
+}
+
+/// Puts it in seccomp's strict mode. False: a filter is in force already.
+pub fn set_strict() -> bool {
+    // SAFETY: as above.
+    unsafe { umd_task_set_strict() }
+}
+
+/// It has received a fatal signal.
+pub fn is_dying() -> bool {
+    // SAFETY: as above.
+    unsafe { umd_task_is_dying() }
+}

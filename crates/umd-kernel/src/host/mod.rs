@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The kernel host: what `umd.ko` does.
+//!
+//! [`driver`] is a registered driver with its queue of callers and its workers; [`process`] is one
+//! handler's process with its channel; [`lockdown`] is what is checked before a handler sees a
+//! request; [`sysfs`] is what the operator sees.
+
+pub mod driver;
+pub mod lockdown;
+pub mod process;
+pub mod sysfs;

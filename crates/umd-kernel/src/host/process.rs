@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! One handler's process, from its birth to its reaping, and the channel it is asked through.
+//!
+//! Who comes in here, and in which context:
+//!
+//! | method | who | context |
+//! | --- | --- | --- |
+//! | [`Process::start`], [`Process::exchange`] | the caller | may sleep, killable |
+//! | [`Process::read`], [`Process::write`], [`Process::poll`] | the handler | its system call |
+//! | `deadline` | the deadline's timer | hard IRQ |
+//! | [`Process::released`] | whoever drops the last descriptor | may sleep |
+//! | [`Process::exited`] | a kernel worker, after the end | may sleep |
+//!
+//! They meet under one spinlock, which covers the [`Transfer`] and the caller's buffers. Bytes are
+//! copied under it in bounded pieces and without page faults; a page that is missing is fetched
+//! without it. So nobody waits for the handler's memory but the handler.
+
+use super::driver::Driver;
+use super::lockdown;
+use crate::ffi::callbacks::Poll;
+use crate::ffi::lending::Lending;
+use crate::ffi::memory::Arc;
+use crate::ffi::process::{self as raw, Pid};
+use crate::ffi::report;
+use crate::ffi::timer::Timer;
+use crate::ffi::user::UserBytes;
+use crate::ffi::wait::{self, WaitQueues};
+use core::num::NonZeroU32;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use umd_core::error::{Errno, Error, LockdownCheck, Seen, StartError};
+use umd_core::frame::HEADER_LEN;
+use umd_core::host::{Interrupted, Lost};
+use umd_core::lifecycle::WorkerId;
+use umd_core::policy::{Framing, Instant};
+use umd_core::status::ExitStatus;
+use umd_core::transfer::{Answer, Ended, Incoming, Outgoing, Progress, Tick, Transfer};
+
+/// Most bytes that are copied with interrupts off.
+const PIECE: usize = 16 * 1024;
+
+/// The wait queues of a process.
+const CALLER: usize = 0;
+const HANDLER: usize = 1;
+
+/// poll(2)'s answers, as in `include/uapi/asm-generic/poll.h`.
+const POLLIN: u32 = 0x41;
+const POLLOUT: u32 = 0x104;
+const POLLHUP: u32 = 0x10;
+
+/// The errno that makes the kernel restart a system call after a signal, as in
+/// `include/linux/errno.h`; never seen by user space.
+const ERESTARTSYS: i32 = 512;
+
+struct Channel {
+    transfer: Transfer,
+    /// When the timer will look; it is started again only for something earlier.
+    armed: Option<Instant>,
+    last_id: u32,
+}
+
+/// One handler's process.
+pub struct Process {
+    /// First, so that it is cancelled before anything that its callback uses is gone.
+    timer: Timer<Process>,
+    channel: Lending<Channel>,
+    queues: WaitQueues,
+    pid: Pid,
+    driver: Arc<Driver>,
+    worker: WorkerId,
+    /// For the exchanges of the health check, in nanoseconds.
+    start_deadline: AtomicU64,
+    /// The task has passed the host's checks.
+    confined: AtomicBool,
+}
+
+impl Process {
+    /// Makes the record of a process; nothing runs yet.
+    pub fn try_new(
+        driver: &Arc<Driver>,
+        worker: WorkerId,
+        framing: Framing,
+        deadline: Instant,
+    ) -> Result<Arc<Self>, Error> {
+        let process = Arc::try_new(Self {
+            timer: Timer::try_new()?,
+            channel: Lending::try_new(Channel {
+                transfer: Transfer::new(framing, deadline),
+                armed: None,
+                last_id: 0,
+            })?,
+            queues: WaitQueues::try_new(2)?,
+            pid: Pid::new(),
+            driver: driver.clone(),
+            worker,
+            start_deadline: AtomicU64::new(deadline.as_nanos()),
+            confined: AtomicBool::new(false),
+        })?;
+        Timer::bind(&process);
+        Ok(process)
+    }
+
+    /// The deadline's timer.
+    pub(crate) fn timer(&self) -> &Timer<Self> {
+        &self.timer
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> &Pid {
+        &self.pid
+    }
+
+    /// Which start of which slot this is.
+    pub fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    /// The task has passed the host's checks, and strict mode is in force.
+    pub fn is_confined(&self) -> bool {
+        self.confined.load(Ordering::Acquire)
+    }
+
+    /// Executes the image and waits for a good hello; kills what does not give one. Context: the
+    /// caller.
+    pub fn start(this: &Arc<Self>, deadline: Instant) -> Result<(), StartError> {
+        this.arm(&mut this.channel.lock(), deadline);
+        let result = raw::spawn(this, this.driver.image(), this.driver.name())
+            .map_err(StartError::Exec)
+            .and_then(|()| this.await_hello());
+        if result.is_err() {
+            this.abort();
+        }
+        result
+    }
+
+    fn await_hello(&self) -> Result<(), StartError> {
+        let waited = self.queues.killable(CALLER, || {
+            self.channel.lock().transfer.start_result().is_some()
+        });
+        match (self.channel.lock().transfer.start_result(), waited) {
+            (Some(result), _) => result.map_err(start_error),
+            (None, Err(Interrupted)) => Err(StartError::Interrupted),
+            // Cannot be: the wait ended because there is a result.
+            (None, Ok(())) => Err(StartError::Aborted),
+        }
+    }
+
+    /// One request, one answer. Context: the caller.
+    pub fn exchange(
+        &self,
+        request: &[u8],
+        reply: &mut [u8],
+        deadline: Instant,
+    ) -> Result<Answer, Lost> {
+        let pid = self.pid.number();
+        let length = u32::try_from(request.len()).unwrap_or(u32::MAX);
+        let capacity = reply.len();
+        let mut id = 0;
+        let exchanged = self.channel.lend(
+            request,
+            reply,
+            |channel| {
+                let next = next_id(channel.last_id);
+                id = next.get();
+                channel.transfer.submit(next, length, capacity, deadline)?;
+                channel.last_id = id;
+                self.arm(channel, deadline);
+                report::request(self.driver.name(), pid, id, length);
+                Ok(())
+            },
+            || {
+                self.queues.wake(HANDLER);
+                // The deadline ends self wait too, by its timer; whether by a signal or not is seen
+                // from whether there is a result.
+                let _ = self
+                    .queues
+                    .killable(CALLER, || self.channel.lock().transfer.has_result());
+            },
+            |channel| match channel.transfer.collect() {
+                Some(result) => result.map_err(Lost::Worker),
+                None => Err(Lost::Caller(channel.transfer.withdraw())),
+            },
+        );
+        let result = match exchanged {
+            Ok(result) => result,
+            Err(ended) => Err(Lost::Worker(ended)),
+        };
+        report::reply(self.driver.name(), pid, id, traced(&result));
+        result
+    }
+
+    /// As [`exchange`](Self::exchange), for the health check: within the start's deadline.
+    pub fn probe(&self, request: &[u8], reply: &mut [u8]) -> Result<usize, Error> {
+        let deadline = Instant::from_nanos(self.start_deadline.load(Ordering::Relaxed));
+        match self.exchange(request, reply, deadline) {
+            Ok(Answer::Reply(length)) => Ok(length),
+            Ok(Answer::Rejected(status)) => Err(Error::Rejected(status)),
+            Err(Lost::Worker(Ended::TimedOut(seen))) => Err(Error::TimedOut(seen)),
+            Err(Lost::Worker(Ended::Broken(violation))) => Err(Error::BadMessage(violation)),
+            Err(Lost::Worker(_)) => Err(Error::ConnectionReset),
+            Err(Lost::Caller(_)) => Err(Error::Interrupted),
+        }
+    }
+
+    /// Nobody wants this process any more: it is killed, and whoever waits for it is woken.
+    /// Context: any.
+    pub fn abort(&self) {
+        self.channel.lock().transfer.abort();
+        self.end();
+    }
+
+    /// Kills, and wakes both sides. What the caller is told has been decided before.
+    fn end(&self) {
+        self.pid.kill();
+        self.queues.wake(CALLER);
+        self.queues.wake(HANDLER);
+    }
+
+    /// Sets the timer for `deadline`, unless it looks earlier anyway. A timer that finds the
+    /// deadline moved sets itself again: so a call in the common case starts and stops none.
+    fn arm(&self, channel: &mut Channel, deadline: Instant) {
+        if channel.armed.is_none_or(|armed| deadline < armed) {
+            channel.armed = Some(deadline);
+            self.timer.start(deadline);
+        }
+    }
+
+    /// The deadline's timer: decides first, then kills. Context: hard IRQ.
+    pub(crate) fn deadline(&self) {
+        let tick = {
+            let mut channel = self.channel.lock();
+            channel.armed = None;
+            let tick = channel.transfer.tick(wait::now());
+            if let Tick::At(deadline) = tick {
+                self.arm(&mut channel, deadline);
+            }
+            tick
+        };
+        if tick == Tick::Expired {
+            self.end();
+            report::timeout(self.driver.name(), self.pid.number());
+        }
+    }
+
+    /// The process exists, and is about to be executed. Context: the child.
+    pub fn born(&self) {
+        self.driver.born();
+    }
+
+    /// The process is a zombie or gone. Context: a kernel worker.
+    pub fn exited(&self, status: u32) {
+        let pid = self.pid.number();
+        let unwanted = matches!(
+            self.channel.lock().transfer.ended(),
+            Some(Ended::Aborted(_) | Ended::TimedOut(_))
+        );
+        report::exit(self.driver.name(), pid, status);
+        if !unwanted {
+            report::log_exit(self.driver.name(), pid, status);
+        }
+        self.driver.exited(ExitStatus::from_wait_status(status));
+    }
+
+    /// The last descriptor of the channel is closed: by the process's end, mostly.
+    pub fn released(&self) {
+        let ended = {
+            let mut channel = self.channel.lock();
+            channel.transfer.close();
+            channel.transfer.ended()
+        };
+        // It may live on without a channel; it is of no use then.
+        self.end();
+        self.driver.lost(self.worker, ended);
+    }
+
+    /// The handler's read(2): at most one request, as much of it as fits.
+    pub fn read(&self, to: UserBytes, nonblock: bool) -> Result<usize, Errno> {
+        self.enter()?;
+        let mut done: usize = 0;
+        loop {
+            let stop = self.give(to, &mut done);
+            match stop {
+                Stop::Full => return Ok(done),
+                Stop::Fault if to.skip(done).fault_in_writeable() => {}
+                Stop::Fault if done == 0 => return Err(Errno::EFAULT),
+                Stop::Fault => return Ok(done),
+                Stop::Nothing if done > 0 => return Ok(done),
+                Stop::Nothing if nonblock => return Err(Errno::EAGAIN),
+                Stop::Nothing => self
+                    .queues
+                    .interruptible(HANDLER, || {
+                        self.channel.lock().transfer.outgoing(1) != Outgoing::Nothing
+                    })
+                    .map_err(|_| Errno::new(ERESTARTSYS))?,
+                Stop::Piece => {}
+                Stop::Closed => return Ok(done),
+            }
+        }
+    }
+
+    /// Copies up to one piece to the handler, under the lock.
+    fn give(&self, to: UserBytes, done: &mut usize) -> Stop {
+        let mut channel = self.channel.lock();
+        let mut left = PIECE;
+        loop {
+            let to = to.skip(*done);
+            if to.is_empty() {
+                return Stop::Full;
+            }
+            if left == 0 {
+                return Stop::Piece;
+            }
+            let max = to.len().min(left);
+            let (len, sent) = match channel.transfer.outgoing(max) {
+                Outgoing::Header { header, from, len } => {
+                    let end = from.saturating_add(len);
+                    (len, to.write(header.get(from..end).unwrap_or_default()))
+                }
+                Outgoing::Payload { offset, len } => (len, channel.copy_request(offset, len, to)),
+                Outgoing::Filler { len } => (len, to.clear(len)),
+                Outgoing::Nothing => return Stop::Nothing,
+                Outgoing::Closed => return Stop::Closed,
+            };
+            channel.transfer.sent(sent);
+            *done = done.saturating_add(sent);
+            left = left.saturating_sub(sent.max(1));
+            if sent < len {
+                return Stop::Fault;
+            }
+        }
+    }
+
+    /// The handler's write(2): its hello, or its reply.
+    pub fn write(&self, from: UserBytes) -> Result<usize, Errno> {
+        self.enter()?;
+        let mut done: usize = 0;
+        loop {
+            let rest = from.skip(done);
+            if rest.is_empty() {
+                return Ok(done);
+            }
+            let (len, taken, progress) = self.take(rest)?;
+            done = done.saturating_add(taken);
+            match progress {
+                Progress::More => {}
+                Progress::Hello => self.hello()?,
+                Progress::Answered => self.queues.wake(CALLER),
+                Progress::Drained(_) => self.driver.drained(self.worker),
+                Progress::Kill => {
+                    self.end();
+                    return Err(Errno::EPIPE);
+                }
+            }
+            if taken < len && !from.skip(done).fault_in_readable() {
+                return if done == 0 {
+                    Err(Errno::EFAULT)
+                } else {
+                    Ok(done)
+                };
+            }
+        }
+    }
+
+    /// Takes up to one piece from the handler, under the lock: how much was wanted, how much came,
+    /// and what came of it.
+    fn take(&self, from: UserBytes) -> Result<(usize, usize, Progress), Errno> {
+        let mut channel = self.channel.lock();
+        match channel.transfer.incoming(from.len().min(PIECE)) {
+            Incoming::Header { len } => {
+                let mut bytes = [0; HEADER_LEN];
+                let header = bytes.get_mut(..len).unwrap_or_default();
+                let taken = from.read(header);
+                let header = header.get(..taken).unwrap_or_default();
+                Ok((len, taken, channel.transfer.header(header)))
+            }
+            Incoming::Payload { offset, len } => {
+                let taken = channel.copy_reply(offset, len, from);
+                Ok((len, taken, channel.transfer.received(taken)))
+            }
+            Incoming::Discard { len } => Ok((len, len, channel.transfer.received(len))),
+            Incoming::Kill => Ok((0, 0, Progress::Kill)),
+            Incoming::Closed => Err(Errno::EPIPE),
+        }
+    }
+
+    /// The handler's poll(2).
+    pub fn poll(&self, poll: &Poll) -> u32 {
+        self.queues.poll(HANDLER, poll);
+        match self.channel.lock().transfer.outgoing(1) {
+            Outgoing::Nothing => POLLOUT,
+            Outgoing::Closed => POLLIN | POLLHUP,
+            _ => POLLIN | POLLOUT,
+        }
+    }
+
+    /// Is it the handler that reads or writes? Somebody else's copy of the descriptor is dead. A raw
+    /// handler says no hello: it is checked when it first uses the channel.
+    fn enter(&self) -> Result<(), Errno> {
+        if !self.pid.is_current() {
+            return Err(Errno::EPERM);
+        }
+        if self.driver.framing() == Framing::Raw && !self.is_confined() {
+            self.confine()?;
+        }
+        Ok(())
+    }
+
+    /// A good hello is complete: now the task is checked.
+    fn hello(&self) -> Result<(), Errno> {
+        self.confine()?;
+        self.channel.lock().transfer.admit();
+        self.queues.wake(CALLER);
+        Ok(())
+    }
+
+    fn confine(&self) -> Result<(), Errno> {
+        match lockdown::confine() {
+            Ok(()) => {
+                self.confined.store(true, Ordering::Release);
+                Ok(())
+            }
+            Err(check) => {
+                self.refuse(check);
+                Err(Errno::EPERM)
+            }
+        }
+    }
+
+    fn refuse(&self, check: LockdownCheck) {
+        self.channel.lock().transfer.fail(Ended::Lockdown(check));
+        self.end();
+    }
+}
+
+/// Why copying to the handler stopped.
+enum Stop {
+    /// Its buffer is full.
+    Full,
+    /// Let others have the lock, then go on.
+    Piece,
+    /// A page of its buffer is not present.
+    Fault,
+    /// There is nothing more to read now.
+    Nothing,
+    /// There never will be.
+    Closed,
+}
+
+fn next_id(last: u32) -> NonZeroU32 {
+    NonZeroU32::new(last.wrapping_add(1)).unwrap_or(NonZeroU32::MIN)
+}
+
+fn start_error(ended: Ended) -> StartError {
+    match ended {
+        Ended::Died(_) => StartError::Died,
+        Ended::TimedOut(_) => StartError::TimedOut,
+        Ended::Broken(violation) => StartError::Hello(violation),
+        Ended::Lockdown(check) => StartError::Lockdown(check),
+        Ended::Aborted(_) => StartError::Aborted,
+    }
+}
+
+/// A result as the trace event shows it: the length, or a negative errno.
+fn traced(result: &Result<Answer, Lost>) -> i32 {
+    let error = match result {
+        Ok(Answer::Reply(length)) => return i32::try_from(*length).unwrap_or(i32::MAX),
+        Ok(Answer::Rejected(status)) => Error::Rejected(*status),
+        Err(Lost::Worker(Ended::Died(Seen::Unread))) => Error::ConnectionRefused,
+        Err(Lost::Worker(Ended::Died(Seen::Read) | Ended::Aborted(_))) => Error::ConnectionReset,
+        Err(Lost::Worker(Ended::TimedOut(seen))) => Error::TimedOut(*seen),
+        Err(Lost::Worker(Ended::Broken(violation))) => Error::BadMessage(*violation),
+        Err(Lost::Worker(Ended::Lockdown(check))) => Error::Start(StartError::Lockdown(*check)),
+        Err(Lost::Caller(_)) => Error::Interrupted,
+    };
+    error.errno().get().saturating_neg()
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! User mode drivers in the Linux kernel.
+//!
+//! Two things are built from this crate, for stock kernels that know no Rust:
+//!
+//! - with the feature `host`, the Rust of `umd.ko`: [`host`] implements the traits of
+//!   [`umd_core::host`] over the C shims in `kernel/shim`;
+//! - without it, the API for driver modules written in Rust: [`driver`], [`module`],
+//!   [`securityfs`].
+//!
+//! Only [`ffi`] holds `unsafe`. Nothing here can panic: the build looks for it in the object.
+#![no_std]
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code)]
+pub mod ffi;
+
+#[cfg(feature = "host")]
+pub mod host;
+
+#[cfg(not(feature = "host"))]
+pub mod driver;
+#[cfg(not(feature = "host"))]
+pub mod module;
+#[cfg(not(feature = "host"))]
+pub mod securityfs;
+
+pub use umd_core::error::{Errno, Error};

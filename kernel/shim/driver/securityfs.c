@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* A file in /sys/kernel/security that Rust serves. An open file keeps the module loaded. */
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/security.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include "driver.h"
+
+struct umd_mod_file {
+	struct dentry *dentry;
+	size_t write_max;
+	void *interface;
+};
+
+/* One open file. */
+struct opened {
+	struct mutex lock;
+	void *session;
+};
+
+static int file_open(struct inode *inode, struct file *file)
+{
+	struct umd_mod_file *owner = inode->i_private;
+	struct opened *opened = kmalloc(sizeof(*opened), GFP_KERNEL);
+	int error = 0;
+
+	if (!opened)
+		return -ENOMEM;
+	mutex_init(&opened->lock);
+	opened->session = umd_mod_rs_file_open(owner->interface, &error);
+	if (!opened->session) {
+		kfree(opened);
+		return error;
+	}
+	file->private_data = opened;
+	return 0;
+}
+
+static int file_release(struct inode *inode, struct file *file)
+{
+	struct opened *opened = file->private_data;
+
+	umd_mod_rs_file_release(opened->session);
+	kfree(opened);
+	return 0;
+}
+
+/*
+ * One write, one request. A second writer to the same open file is not kept waiting for a handler
+ * under a lock: -EBUSY.
+ */
+static ssize_t file_write(struct file *file, const char __user *from, size_t len, loff_t *pos)
+{
+	struct umd_mod_file *owner = file_inode(file)->i_private;
+	struct opened *opened = file->private_data;
+	ssize_t result;
+	char *text;
+
+	if (len > owner->write_max)
+		return -EINVAL;
+	text = memdup_user_nul(from, len);
+	if (IS_ERR(text))
+		return PTR_ERR(text);
+	if (mutex_trylock(&opened->lock)) {
+		result = umd_mod_rs_file_write(owner->interface, opened->session, text, len);
+		mutex_unlock(&opened->lock);
+	} else {
+		result = -EBUSY;
+	}
+	kfree(text);
+	return result;
+}
+
+/* What the last write left to be read. */
+static ssize_t file_read(struct file *file, char __user *to, size_t len, loff_t *pos)
+{
+	struct opened *opened = file->private_data;
+	const char *text;
+	ssize_t result;
+
+	if (!mutex_trylock(&opened->lock))
+		return -EBUSY;
+	result = umd_mod_rs_file_read(opened->session, &text);
+	if (result >= 0)
+		result = simple_read_from_buffer(to, len, pos, text, result);
+	mutex_unlock(&opened->lock);
+	return result;
+}
+
+static const struct file_operations file_fops = {
+	.owner = THIS_MODULE,
+	.open = file_open,
+	.read = file_read,
+	.write = file_write,
+	.llseek = default_llseek,
+	.release = file_release,
+};
+
+/* Ownership: the file is the caller's, until umd_mod_file_free(); interface must live as long. */
+struct umd_mod_file *umd_mod_file_new(const char *name, u16 mode, size_t write_max,
+				      void *interface, int *error)
+{
+	struct umd_mod_file *file = kmalloc(sizeof(*file), GFP_KERNEL);
+
+	*error = -ENOMEM;
+	if (!file)
+		return NULL;
+	file->write_max = write_max;
+	file->interface = interface;
+	file->dentry = securityfs_create_file(name, mode, NULL, file, &file_fops);
+	if (IS_ERR(file->dentry)) {
+		*error = PTR_ERR(file->dentry);
+		kfree(file);
+		return NULL;
+	}
+	*error = 0;
+	return file;
+}
+
+/* Nobody has it open any more: else the module would be in use. */
+void umd_mod_file_free(struct umd_mod_file *file)
+{
+	securityfs_remove(file->dentry);
+	kfree(file);
+}
