@@ -69,7 +69,6 @@ struct Package {
     directory: PathBuf,
     source: PathBuf,
     edition: String,
-    features: Vec<String>,
     /// The name by which the crate uses the other one, and the other one's directory.
     dependencies: Vec<(String, PathBuf)>,
     foreign: Vec<String>,
@@ -219,15 +218,8 @@ impl Builder {
             .arg(format!("--crate-type={kind}"))
             .arg(format!("--crate-name={}", package.crate_name))
             .arg(format!("--edition={}", package.edition))
-            .args([
-                "-Dwarnings",
-                "--cfg=umd_module",
-                "--check-cfg=cfg(umd_module)",
-            ])
-            .arg(format!(
-                "--check-cfg=cfg(feature, values({}))",
-                quoted(&package.features)
-            ))
+            // Which cfgs there are is for cargo's own checks to know.
+            .args(["-Dwarnings", "--cfg=umd_module", "-Aunexpected_cfgs"])
             .arg(format!("--remap-path-prefix={}=.", paths::root().display()))
             .arg("-L")
             .arg(format!("dependency={}", libraries.display()))
@@ -332,14 +324,6 @@ impl Toolchain {
     }
 }
 
-fn quoted(features: &[String]) -> String {
-    features
-        .iter()
-        .map(|feature| format!("{feature:?}"))
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
 /// The object that a static library was made for: with core merged into it, it is the only one that counts.
 fn own_object(archive: &[u8]) -> Result<Vec<u8>> {
     let file = object::read::archive::ArchiveFile::parse(archive)?;
@@ -384,7 +368,6 @@ fn package(value: &Value) -> Option<Package> {
             .to_path_buf(),
         source: PathBuf::from(library["src_path"].as_str()?),
         edition: text(&library["edition"])?,
-        features: value["features"].as_object()?.keys().cloned().collect(),
         dependencies: Vec::new(),
         foreign: Vec::new(),
     };
