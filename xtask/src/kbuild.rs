@@ -52,6 +52,23 @@ const DRIVERS: &[Driver] = &[
     },
 ];
 
+impl Driver {
+    /// Whether its manager is in the tree already.
+    fn is_there(&self) -> bool {
+        let there = paths::root()
+            .join(self.manager)
+            .join("Cargo.toml")
+            .is_file();
+        if !there {
+            progress::note(&format!(
+                "{} is left out: there is no {}",
+                self.name, self.manager
+            ));
+        }
+        there
+    }
+}
+
 /// In a module's folder: stands for a build that ended well, and tells what went into it.
 const STAMP: &str = ".umd-built";
 
@@ -89,20 +106,21 @@ fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
     umd.copy(&files_of(&root.join("kernel"))?)?;
     umd.put(Path::new("umd_rust.bin"), &paths::read(&umd_object)?)?;
     let kernel_symbols = exported(&kernel.build.join("Module.symvers"))?;
-    let umd_ko = umd.make(&[], &kernel_symbols)?;
+    let umd_ko = umd.make(&[], &[], &kernel_symbols)?;
     check::umd_size(&paths::read(&umd_ko)?)?;
 
     let mut symbols = kernel_symbols;
     let umd_symvers = umd.path.join("Module.symvers");
     symbols.extend(exported(&umd_symvers)?);
-    let handlers = handlers()?;
+    let drivers: Vec<&Driver> = DRIVERS.iter().filter(|driver| driver.is_there()).collect();
+    let handlers = handlers(&drivers)?;
     // One after the other, for they share crates; the kernel's builds then run side by side.
-    let objects = DRIVERS
+    let objects = drivers
         .iter()
         .map(|driver| builder.object(driver.name, &root.join(driver.manager), &[]))
         .collect::<Result<Vec<_>>>()?;
     let folders = thread::scope(|scope| {
-        let jobs: Vec<_> = DRIVERS
+        let jobs: Vec<_> = drivers
             .iter()
             .zip(&objects)
             .map(|(driver, object)| {
@@ -124,7 +142,7 @@ fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
         shipped: vec![publish(&umd_ko, &out)?],
         test: Vec::new(),
     };
-    for (driver, folder) in DRIVERS.iter().zip(&folders) {
+    for (driver, folder) in drivers.iter().zip(&folders) {
         let ko = folder.path.join(format!("{}.ko", driver.name));
         if driver.shipped {
             modules.shipped.push(publish(&ko, &out)?);
@@ -152,22 +170,20 @@ fn build_driver(
         check::handler_size(driver.handler, handler.len() as u64)?;
     }
     let folder = Folder::new(kernel, driver.name)?;
-    let mut sources = vec![("Kbuild".into(), root.join("kernel/driver.Kbuild"))];
-    for path in paths::entries(&root.join("kernel/shim/driver"))?
-        .into_iter()
-        .chain(paths::entries(&manager)?)
-    {
-        let c = path
-            .extension()
-            .is_some_and(|extension| extension == "c" || extension == "h");
-        if let (true, Some(name)) = (c, path.file_name()) {
-            sources.push((name.into(), path.clone()));
-        }
-    }
-    folder.copy(&sources)?;
+    let shim = c_files(&root.join("kernel/shim/driver"))?;
+    let own = c_files(&manager)?;
+    let kbuild = ("Kbuild".into(), root.join("kernel/driver.Kbuild"));
+    folder.copy(&[kbuild])?;
+    folder.copy(&shim)?;
+    folder.copy(&own)?;
     folder.put(Path::new("driver_rust.bin"), &paths::read(object)?)?;
     folder.put(Path::new("handler.blob"), &handler)?;
-    folder.make(&[umd_symvers], symbols)?;
+    let extra: Vec<String> = own
+        .iter()
+        .map(|(name, _)| name.to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".c"))
+        .collect();
+    folder.make(&extra, &[umd_symvers], symbols)?;
     Ok(folder)
 }
 
@@ -204,11 +220,21 @@ impl Folder {
     }
 
     /// Runs the kernel's build unless nothing changed since it last succeeded; returns the module.
-    fn make(&self, extra_symbols: &[&Path], exported: &BTreeSet<String>) -> Result<PathBuf> {
+    ///
+    /// `extra` names the C files that a driver has besides those that all drivers share.
+    fn make(
+        &self,
+        extra: &[String],
+        extra_symbols: &[&Path],
+        exported: &BTreeSet<String>,
+    ) -> Result<PathBuf> {
         let ko = self.path.join(format!("{}.ko", self.module));
         let stamp = self.path.join(STAMP);
         let mut make = kbuild(&self.kernel, &self.path, extra_symbols);
         make.arg(format!("UMD_MODULE={}", self.module));
+        if !extra.is_empty() {
+            make.arg(format!("UMD_EXTRA={}", extra.join(" ")));
+        }
         let key = format!("{:016x}", self.key(&make, extra_symbols)?);
         if ko.is_file() && fs::read_to_string(&stamp).is_ok_and(|old| old == key) {
             return Ok(ko);
@@ -306,7 +332,7 @@ pub(crate) fn build_foreign(kernel: &Kernel, folder: &Path) -> Result<()> {
 }
 
 /// Builds the handlers; returns the directory that they are in.
-fn handlers() -> Result<PathBuf> {
+fn handlers(drivers: &[&Driver]) -> Result<PathBuf> {
     let target = paths::umd().join("cargo/handlers");
     let mut cargo = run::cargo();
     cargo
@@ -319,7 +345,7 @@ fn handlers() -> Result<PathBuf> {
         ])
         .arg(&target)
         .env_remove("RUSTFLAGS");
-    for driver in DRIVERS {
+    for driver in drivers {
         cargo.args(["--bin", driver.handler]);
     }
     // Programs named with --bin are looked for in the default members only.
@@ -334,6 +360,18 @@ fn files_of(directory: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     Ok(files
         .into_iter()
         .filter_map(|path| Some((path.strip_prefix(directory).ok()?.to_path_buf(), path)))
+        .collect())
+}
+
+/// The C sources and headers that lie in a directory, by their names.
+fn c_files(directory: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let c = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|ending| ending == "c" || ending == "h")
+    };
+    let files = paths::entries(directory)?.into_iter().filter(c);
+    Ok(files
+        .filter_map(|path| Some((path.file_name()?.into(), path)))
         .collect())
 }
 
