@@ -2,6 +2,7 @@
 /* Handlers as processes: made, killed, and their end noticed. */
 #include <linux/cred.h>
 #include <linux/file.h>
+#include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/pid.h>
 #include <linux/sched/signal.h>
