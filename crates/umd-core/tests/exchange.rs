@@ -343,6 +343,7 @@ impl<const SLOTS: usize> Turnstile<SLOTS> for Host<SLOTS> {
     }
 
     fn wait(&self, ticket: Ticket, until: Instant) -> Result<(), Interrupted> {
+        assert!(self.now() < until, "waits for what has passed");
         while self.woken.get() != Some(ticket) && !self.signal.get() && self.now() < until {
             let is_due = |(when, _): &(Instant, Later<SLOTS>)| *when < until;
             let mut agenda = self.agenda.borrow_mut();
@@ -809,10 +810,11 @@ fn a_pause_that_outlasts_the_deadline_is_a_timeout_and_costs_no_process() {
 
 fn failed() -> Host<1> {
     let host = one();
-    while host.state() != State::Failed {
+    for _ in 0..=RestartPolicy::DEFAULT.budget {
         host.birth(Birth::Sick);
         assert!(host.call(b"1").is_err());
     }
+    assert_eq!(host.state(), State::Failed);
     host
 }
 

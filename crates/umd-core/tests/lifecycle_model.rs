@@ -40,6 +40,8 @@ enum Step {
     GiveUp(Index),
     /// A caller that has left says so once more.
     LeaveAgain(Index),
+    /// So many callers come and go that tickets get the places that others had before.
+    Crowd(usize),
     /// A spare is started, where one is wanted.
     Replenish,
     /// A process that a caller started says hello.
@@ -72,6 +74,7 @@ fn step() -> impl Strategy<Value = Step> {
         10 => any::<Index>().prop_map(Step::Ask),
         2 => any::<Index>().prop_map(Step::GiveUp),
         1 => any::<Index>().prop_map(Step::LeaveAgain),
+        1 => (QUEUE_CAPACITY - 4..QUEUE_CAPACITY).prop_map(Step::Crowd),
         4 => Just(Step::Replenish),
         8 => who().prop_map(Step::Started),
         6 => who().prop_map(Step::Ready),
@@ -426,6 +429,16 @@ fn take<const SLOTS: usize>(
         Step::LeaveAgain(index) => {
             if !model.gone.is_empty() {
                 real.leave(*index.get(&model.gone));
+            }
+        }
+        Step::Crowd(callers) => {
+            for _ in 0..*callers {
+                // Behind a caller that waits, places of those that left stay taken.
+                if model.queue.is_empty() && !model.unloading {
+                    let ticket = real.enter().expect("an empty queue");
+                    real.leave(ticket);
+                    model.gone.push(ticket);
+                }
             }
         }
         Step::Replenish => {
