@@ -20,7 +20,7 @@ pub const UNKNOWN_NAME: i32 = 64;
 /// After a start that it survives it serves requests as any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// `hostile`: what a handler should.
+    /// `hostile`, or any name that begins with `test-`: what a handler should.
     Normal,
     /// `hostile-exit`: exits with status 7 before anything else.
     Exit,
@@ -88,6 +88,9 @@ impl Start {
 
     /// The start of that name.
     pub fn named(name: &[u8]) -> Option<Self> {
+        if name.starts_with(b"test-") {
+            return Some(Self::Normal);
+        }
         Self::ALL
             .into_iter()
             .find(|start| start.name().as_bytes() == name)
