@@ -43,8 +43,8 @@ static const struct file_operations channel_fops = {
 };
 
 /*
- * Ownership: the file is the caller's, until umd_channel_put(). On success it holds the caller's
- * reference to process, which umd_rs_channel_release() gives back.
+ * Ownership: the file is the caller's. On success it holds the caller's reference
+ * to process, which umd_rs_channel_release() gives back.
  */
 struct file *umd_channel_file(void *process, int *error)
 {
@@ -59,11 +59,6 @@ struct file *umd_channel_file(void *process, int *error)
 	file->f_mode |= FMODE_STREAM;
 	*error = 0;
 	return file;
-}
-
-void umd_channel_put(struct file *file)
-{
-	fput(file);
 }
 
 /*

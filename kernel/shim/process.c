@@ -38,6 +38,7 @@ struct spawn {
 	struct umd_image *image;
 	struct file *channel;
 	struct watch *watch;
+	bool installed;
 	bool watched;
 };
 
@@ -95,8 +96,12 @@ static void limit_all(void)
 	task_unlock(current->group_leader);
 }
 
-/* The channel as fd 0, 1 and 2 of an empty table. Ownership: each fd gets a reference of its own. */
-static int install(struct file *channel)
+/*
+ * The channel as fd 0, 1 and 2 of an empty table. Ownership: the first takes over the spawner's
+ * reference. Were that dropped later, it could be the last, and the caller who waits to hear of the
+ * handler's death would be the one to release the channel.
+ */
+static int install(struct spawn *spawn)
 {
 	int fd, wanted;
 
@@ -108,8 +113,10 @@ static int install(struct file *channel)
 			put_unused_fd(fd);
 			return -EBUSY;
 		}
-		get_file(channel);
-		fd_install(fd, channel);
+		if (spawn->installed)
+			get_file(spawn->channel);
+		fd_install(fd, spawn->channel);
+		spawn->installed = true;
 	}
 	return 0;
 }
@@ -124,7 +131,7 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
 	struct spawn *spawn = info->data;
 	struct watch *watch = spawn->watch;
 	kernel_cap_t caps = CAP_EMPTY_SET;
-	int error = install(spawn->channel);
+	int error = install(spawn);
 
 	if (error)
 		return error;
@@ -154,7 +161,7 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
  * Makes a process from the image, and returns when it has been executed, or with the reason why
  * not. Context: waits for a kernel worker that runs nothing of the handler's.
  * Ownership: *watched says whether umd_rs_process_exited() will be called, which takes over the
- * caller's reference to process. The channel's file stays the caller's.
+ * caller's reference to process. The reference to the channel's file is taken over.
  */
 int umd_process_spawn(struct umd_image *image, const char *name, struct file *channel,
 		      void *process, bool *watched)
@@ -167,8 +174,10 @@ int umd_process_spawn(struct umd_image *image, const char *name, struct file *ch
 	int error = -ENOMEM;
 
 	*watched = false;
-	if (!watch)
+	if (!watch) {
+		fput(channel);
 		return -ENOMEM;
+	}
 	init_waitqueue_func_entry(&watch->entry, ended);
 	INIT_WORK(&watch->work, reap);
 	watch->process = process;
@@ -180,6 +189,8 @@ int umd_process_spawn(struct umd_image *image, const char *name, struct file *ch
 	*watched = spawn.watched;
 	if (!spawn.watched)
 		kfree(watch);
+	if (!spawn.installed)
+		fput(channel);
 	return error;
 }
 

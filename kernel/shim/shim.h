@@ -85,7 +85,6 @@ bool umd_task_is_dying(void);
 
 /* channel.c */
 struct file *umd_channel_file(void *process, int *error);
-void umd_channel_put(struct file *file);
 /* These two never sleep and never fault: 0 or the number of bytes that were not copied. */
 size_t umd_copy_to_handler(void __user *to, const void *from, size_t len);
 size_t umd_copy_from_handler(void *to, const void __user *from, size_t len);

@@ -23,7 +23,6 @@ unsafe extern "C" {
     fn umd_process_put(pid: *mut c_void);
     fn umd_task_is(pid: *const c_void) -> bool;
     fn umd_channel_file(process: *const c_void, error: *mut c_int) -> *mut c_void;
-    fn umd_channel_put(file: *mut c_void);
 }
 
 /// A reference to a process that is born once: empty before.
@@ -110,48 +109,35 @@ unsafe impl Timed for Process {
     }
 }
 
-/// The host's reference to a channel's file.
-struct ChannelFile(NonNull<c_void>);
-
-impl ChannelFile {
-    fn open(process: &Arc<Process>) -> Result<Self, Errno> {
-        let reference = process.clone().into_raw();
-        let mut error = 0;
-        // SAFETY: the file takes over the reference, and release gives it back.
-        match NonNull::new(unsafe { umd_channel_file(reference, &raw mut error) }) {
-            Some(file) => Ok(Self(file)),
-            None => {
-                if let Some(reference) = NonNull::new(reference.cast_mut()) {
-                    // SAFETY: there is no file, so the reference is still ours.
-                    drop(unsafe { Arc::<Process>::from_raw(reference) });
-                }
-                Err(super::errno(error))
-            }
-        }
+/// Opens the file of a channel. Ownership: the caller's.
+fn open_channel(process: &Arc<Process>) -> Result<NonNull<c_void>, Errno> {
+    let reference = process.clone().into_raw();
+    let mut error = 0;
+    // SAFETY: the file takes over the reference, and release gives it back.
+    let file = NonNull::new(unsafe { umd_channel_file(reference, &raw mut error) });
+    if file.is_none()
+        && let Some(reference) = NonNull::new(reference.cast_mut())
+    {
+        // SAFETY: there is no file, so the reference is still ours.
+        drop(unsafe { Arc::<Process>::from_raw(reference) });
     }
-}
-
-impl Drop for ChannelFile {
-    fn drop(&mut self) {
-        // SAFETY: the file was open, and this reference ours.
-        unsafe { umd_channel_put(self.0.as_ptr()) };
-    }
+    file.ok_or_else(|| super::errno(error))
 }
 
 /// Executes the image as a process with a channel served by `process`. Returns when it has been
 /// executed. From the birth on, `process` hears of it: `born`, then `read`, `write` and `released`
 /// of the channel, and last `exited`. Context: may sleep, but not on the handler's will.
 pub fn spawn(process: &Arc<Process>, image: &Image, name: &CStr) -> Result<(), Errno> {
-    let file = ChannelFile::open(process)?;
+    let file = open_channel(process)?;
     let reference = process.clone().into_raw();
     let mut watched = false;
-    // SAFETY: image, name and file are valid during the call. The reference goes to the watch of
+    // SAFETY: image and name are valid during the call, and the file goes there. The reference goes to the watch of
     // the process's end, or comes back as `watched` says.
     let result = unsafe {
         umd_process_spawn(
             image.as_ptr(),
             name.as_ptr(),
-            file.0.as_ptr(),
+            file.as_ptr(),
             reference,
             &raw mut watched,
         )
