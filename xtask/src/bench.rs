@@ -52,7 +52,6 @@ impl Figure {
 
 /// Measures on one kernel; with `as_json` nothing but the figures goes to standard output.
 pub(crate) fn run(id: &Id, as_json: bool, setup: Setup) -> Result<()> {
-    setup.packages(setup::BUILD)?;
     setup.packages(setup::VM)?;
     let kernel = id.prepare(setup)?;
     let modules = kbuild::build(&kernel, setup)?;

@@ -11,7 +11,6 @@ use crate::{guest, kbuild, progress};
 
 /// Boots the kernel and relays what the guest program shows.
 pub(crate) fn run(kernel: &Id, setup: Setup) -> Result<()> {
-    setup.packages(setup::BUILD)?;
     setup.packages(setup::VM)?;
     let kernel = kernel.prepare(setup)?;
     let modules = kbuild::build(&kernel, setup)?;

@@ -11,8 +11,16 @@ use crate::{progress, run};
 
 /// What it takes to build modules.
 pub(crate) const BUILD: &[&str] = &["gcc", "make", "libc6-dev", "libelf1", "kmod"];
-/// What it takes to run virtual machines.
-pub(crate) const VM: &[&str] = &["kmod", "busybox-static", "qemu-system-x86"];
+/// What it takes to build modules and run them in virtual machines.
+pub(crate) const VM: &[&str] = &[
+    "gcc",
+    "make",
+    "libc6-dev",
+    "libelf1",
+    "kmod",
+    "busybox-static",
+    "qemu-system-x86",
+];
 
 /// A program that tells that a package is there, for machines without dpkg.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -59,6 +67,33 @@ impl Setup {
         progress::step("installing packages", Duration::from_secs(60), || {
             retry_updated(install)
         })
+    }
+
+    /// Sees to it that cargo can format and lint: by rustup where it is at home, else by Debian's packages.
+    pub(crate) fn cargo_tools(self) -> Result<()> {
+        let tools = [
+            ("fmt", "rustfmt", "rustfmt-web"),
+            ("clippy", "clippy", "rust-web-clippy"),
+        ];
+        for (tool, component, package) in tools {
+            let there = || {
+                run::output(run::cargo().args([tool, "--version"]))
+                    .is_ok_and(|output| output.status.success())
+            };
+            if there() {
+                continue;
+            }
+            progress::note(&format!("cargo {tool} is missing and will be installed"));
+            if run::on_path("rustup") {
+                run::stdout(Command::new("rustup").args(["component", "add", component]))?;
+            } else {
+                self.packages(&[package])?;
+            }
+            if !there() {
+                bail!("`cargo {tool}` is still missing: install it for the cargo that you use");
+            }
+        }
+        Ok(())
     }
 
     fn agreed(self) -> Result<bool> {

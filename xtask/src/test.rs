@@ -75,8 +75,8 @@ struct Ready {
 
 /// Runs all tests and reports them; `quick` leaves out the machines with two processors.
 pub(crate) fn run(kernels: &[Id], quick: bool, setup: Setup) -> Result<Counts> {
-    setup.packages(setup::BUILD)?;
     setup.packages(setup::VM)?;
+    setup.cargo_tools()?;
     let report = Report::default();
     progress::print("TAP version 13");
     for (name, seconds, arguments) in HOST {
