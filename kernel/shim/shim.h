@@ -40,15 +40,16 @@ void umd_lock_release(struct umd_lock *lock, unsigned long flags);
 struct umd_waitq *umd_waitq_new(size_t count);
 void umd_waitq_free(struct umd_waitq *waitq);
 void umd_waitq_wake(struct umd_waitq *waitq, size_t index);	/* any context */
-/* These return 0 when ready(context) is true; ready is called without a lock. */
+/*
+ * These return 0 when ready(context) is true, -ETIME when it is not by `until` (U64_MAX: never);
+ * ready is called without a lock.
+ */
 int umd_waitq_killable(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
-		       void *context);				/* -EINTR: fatal signal */
-int umd_waitq_killable_until(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
-			     void *context, u64 until);		/* -ETIME as well */
+		       void *context, u64 until);		/* -EINTR: fatal signal */
 int umd_waitq_interruptible(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
 			    void *context);			/* -ERESTARTSYS: a signal */
 int umd_waitq_until(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
-		    void *context, u64 until);			/* -ETIME; no signal ends it */
+		    void *context, u64 until);			/* no signal ends it */
 void umd_waitq_poll(struct umd_waitq *waitq, size_t index, struct file *file,
 		    struct poll_table_struct *table);
 
@@ -106,12 +107,12 @@ void umd_sysfs_exit(void);
 ssize_t umd_rs_sysfs_show(void *driver, u32 index, char *page, size_t len);
 ssize_t umd_rs_sysfs_store(void *driver, u32 index, const char *text, size_t len);
 
-/* trace.c: any context. */
-void umd_trace_start(const char *driver, int pid, int error);
-void umd_trace_request(const char *driver, int pid, u32 id, u32 len);
-void umd_trace_reply(const char *driver, int pid, u32 id, int result);
-void umd_trace_timeout(const char *driver, int pid);
-void umd_trace_exit(const char *driver, int pid, u32 status);
+/* trace.c: any context. pid may be NULL. */
+void umd_trace_start(const char *driver, struct pid *pid, int error);
+void umd_trace_request(const char *driver, struct pid *pid, u32 id, u32 len);
+void umd_trace_reply(const char *driver, struct pid *pid, u32 id, int result);
+void umd_trace_timeout(const char *driver, struct pid *pid);
+void umd_trace_exit(const char *driver, struct pid *pid, u32 status);
 
 /* log.c: any context. */
 void umd_log_failure(const char *driver, int pid, const char *what, size_t len, int error);

@@ -3,12 +3,15 @@
 #include <linux/hrtimer.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
-#include <linux/math64.h>
 #include <linux/poll.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include "shim.h"
+
+/* umd_core::policy::Instant::NEVER */
+#define UMD_NEVER	U64_MAX
 
 struct umd_lock {
 	spinlock_t lock;
@@ -82,42 +85,68 @@ void umd_waitq_wake(struct umd_waitq *waitq, size_t index)
 	__wake_up_sync_key(head(waitq, index), TASK_NORMAL, NULL);
 }
 
-int umd_waitq_killable(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
-		       void *context)
-{
-	return wait_event_killable(*head(waitq, index), ready(context)) ? -EINTR : 0;
-}
-
 /* From now until then, rounded up to the next tick. */
 static long ticks_until(u64 until)
 {
 	u64 now = ktime_get_ns();
 
+	if (until == UMD_NEVER)
+		return MAX_SCHEDULE_TIMEOUT;
 	if (until <= now)
 		return 0;
-	return min_t(u64, nsecs_to_jiffies64(until - now) + 1, MAX_SCHEDULE_TIMEOUT);
+	return min_t(u64, nsecs_to_jiffies64(until - now) + 1, MAX_SCHEDULE_TIMEOUT - 1);
 }
 
-int umd_waitq_killable_until(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
-			     void *context, u64 until)
+/*
+ * As wait_event(), but whoever was woken because all is ready leaves at once: the macro would queue
+ * once more, which costs about as much as handing over four bytes.
+ */
+static int wait(wait_queue_head_t *head, int state, bool (*ready)(void *), void *context, u64 until)
 {
-	long left = wait_event_killable_timeout(*head(waitq, index), ready(context),
-						ticks_until(until));
+	struct wait_queue_entry entry;
+	long left, interrupted;
+	int result = 0;
 
-	return left > 0 ? 0 : left ? -EINTR : -ETIME;
+	if (ready(context))
+		return 0;
+	left = ticks_until(until);
+	init_wait_entry(&entry, 0);
+	for (;;) {
+		interrupted = prepare_to_wait_event(head, &entry, state);
+		if (ready(context))
+			break;
+		if (interrupted) {
+			result = state == TASK_KILLABLE ? -EINTR : -ERESTARTSYS;
+			break;
+		}
+		if (!left) {
+			result = -ETIME;
+			break;
+		}
+		left = schedule_timeout(left);
+		if (ready(context))
+			break;
+	}
+	finish_wait(head, &entry);
+	return result;
+}
+
+int umd_waitq_killable(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
+		       void *context, u64 until)
+{
+	return wait(head(waitq, index), TASK_KILLABLE, ready, context, until);
 }
 
 int umd_waitq_interruptible(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
 			    void *context)
 {
-	return wait_event_interruptible(*head(waitq, index), ready(context));
+	return wait(head(waitq, index), TASK_INTERRUPTIBLE, ready, context, UMD_NEVER);
 }
 
 int umd_waitq_until(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
 		    void *context, u64 until)
 {
-	return wait_event_timeout(*head(waitq, index), ready(context), ticks_until(until)) ?
-		0 : -ETIME;
+	return wait(head(waitq, index), TASK_UNINTERRUPTIBLE, ready, context, until);
 }
 
 void umd_waitq_poll(struct umd_waitq *waitq, size_t index, struct file *file,

@@ -6,12 +6,13 @@
 #if !defined(UMD_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define UMD_TRACE_H
 
+#include <linux/pid.h>
 #include <linux/tracepoint.h>
 
 #define UMD_TRACE_NAME 32
 
 TRACE_EVENT(umd_start,
-	TP_PROTO(const char *driver, int pid, int error),
+	TP_PROTO(const char *driver, struct pid *pid, int error),
 	TP_ARGS(driver, pid, error),
 	TP_STRUCT__entry(
 		__array(char, driver, UMD_TRACE_NAME)
@@ -20,14 +21,14 @@ TRACE_EVENT(umd_start,
 	),
 	TP_fast_assign(
 		strscpy(__entry->driver, driver, UMD_TRACE_NAME);
-		__entry->pid = pid;
+		__entry->pid = pid_nr(pid);
 		__entry->error = error;
 	),
 	TP_printk("driver=%s pid=%d error=%d", __entry->driver, __entry->pid, __entry->error)
 );
 
 TRACE_EVENT(umd_request,
-	TP_PROTO(const char *driver, int pid, u32 id, u32 len),
+	TP_PROTO(const char *driver, struct pid *pid, u32 id, u32 len),
 	TP_ARGS(driver, pid, id, len),
 	TP_STRUCT__entry(
 		__array(char, driver, UMD_TRACE_NAME)
@@ -37,7 +38,7 @@ TRACE_EVENT(umd_request,
 	),
 	TP_fast_assign(
 		strscpy(__entry->driver, driver, UMD_TRACE_NAME);
-		__entry->pid = pid;
+		__entry->pid = pid_nr(pid);
 		__entry->id = id;
 		__entry->len = len;
 	),
@@ -46,7 +47,7 @@ TRACE_EVENT(umd_request,
 );
 
 TRACE_EVENT(umd_reply,
-	TP_PROTO(const char *driver, int pid, u32 id, int result),
+	TP_PROTO(const char *driver, struct pid *pid, u32 id, int result),
 	TP_ARGS(driver, pid, id, result),
 	TP_STRUCT__entry(
 		__array(char, driver, UMD_TRACE_NAME)
@@ -56,7 +57,7 @@ TRACE_EVENT(umd_reply,
 	),
 	TP_fast_assign(
 		strscpy(__entry->driver, driver, UMD_TRACE_NAME);
-		__entry->pid = pid;
+		__entry->pid = pid_nr(pid);
 		__entry->id = id;
 		__entry->result = result;
 	),
@@ -65,7 +66,7 @@ TRACE_EVENT(umd_reply,
 );
 
 TRACE_EVENT(umd_timeout,
-	TP_PROTO(const char *driver, int pid),
+	TP_PROTO(const char *driver, struct pid *pid),
 	TP_ARGS(driver, pid),
 	TP_STRUCT__entry(
 		__array(char, driver, UMD_TRACE_NAME)
@@ -73,13 +74,13 @@ TRACE_EVENT(umd_timeout,
 	),
 	TP_fast_assign(
 		strscpy(__entry->driver, driver, UMD_TRACE_NAME);
-		__entry->pid = pid;
+		__entry->pid = pid_nr(pid);
 	),
 	TP_printk("driver=%s pid=%d", __entry->driver, __entry->pid)
 );
 
 TRACE_EVENT(umd_exit,
-	TP_PROTO(const char *driver, int pid, u32 status),
+	TP_PROTO(const char *driver, struct pid *pid, u32 status),
 	TP_ARGS(driver, pid, status),
 	TP_STRUCT__entry(
 		__array(char, driver, UMD_TRACE_NAME)
@@ -88,7 +89,7 @@ TRACE_EVENT(umd_exit,
 	),
 	TP_fast_assign(
 		strscpy(__entry->driver, driver, UMD_TRACE_NAME);
-		__entry->pid = pid;
+		__entry->pid = pid_nr(pid);
 		__entry->status = status;
 	),
 	TP_printk("driver=%s pid=%d code=%u signal=%u", __entry->driver, __entry->pid,

@@ -29,6 +29,7 @@ pub fn call<const SLOTS: usize, H: Host<SLOTS>>(
     let journey = Journey {
         host,
         request_len: request.len(),
+        now: Some(begin),
         deadline: begin.after(limit),
         retry: Retry::Allowed,
     };
@@ -51,6 +52,7 @@ pub fn start<const SLOTS: usize, H: Host<SLOTS>>(host: &H) -> Result<(), Error> 
     let mut journey = Journey {
         host,
         request_len: 0,
+        now: None,
         deadline: host.now().after(limit),
         retry: Retry::Allowed,
     };
@@ -97,6 +99,8 @@ enum Retry {
 struct Journey<'h, const SLOTS: usize, H: Host<SLOTS>> {
     host: &'h H,
     request_len: usize,
+    /// The time, until some of it may have passed: reading the clock costs as much as a lock.
+    now: Option<Instant>,
     deadline: Instant,
     retry: Retry,
 }
@@ -175,7 +179,7 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
     fn admission(&mut self) -> Result<WorkerId, Error> {
         let mut place = None;
         loop {
-            let now = self.host.now();
+            let now = self.now.take().unwrap_or_else(|| self.host.now());
             let admission = self.host.update(|lifecycle| {
                 let mut admission = if self.request_len > lifecycle.policy().request_max {
                     Admission::Refuse(Error::RequestTooLong)

@@ -58,8 +58,13 @@ impl Pid {
         );
     }
 
+    /// NULL before the birth.
+    pub(super) fn as_ptr(&self) -> *mut c_void {
+        self.0.load(Ordering::Acquire)
+    }
+
     fn get(&self) -> Option<NonNull<c_void>> {
-        NonNull::new(self.0.load(Ordering::Acquire))
+        NonNull::new(self.as_ptr())
     }
 
     /// Sends SIGKILL. Nothing happens before the birth or after the death. Context: any.

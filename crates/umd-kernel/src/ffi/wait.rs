@@ -13,8 +13,7 @@ unsafe extern "C" {
     fn umd_waitq_new(count: usize) -> *mut c_void;
     fn umd_waitq_free(waitq: *mut c_void);
     fn umd_waitq_wake(waitq: *mut c_void, index: usize);
-    fn umd_waitq_killable(q: *mut c_void, i: usize, ready: Ready, context: *mut c_void) -> c_int;
-    fn umd_waitq_killable_until(
+    fn umd_waitq_killable(
         q: *mut c_void,
         i: usize,
         ready: Ready,
@@ -78,27 +77,17 @@ impl WaitQueues {
         unsafe { umd_waitq_wake(self.0.as_ptr(), index) };
     }
 
-    /// Sleeps until `condition` holds, or a fatal signal comes.
-    pub fn killable<F: Fn() -> bool>(&self, index: usize, condition: F) -> Result<(), Interrupted> {
-        let context = (&raw const condition).cast_mut().cast();
-        // SAFETY: the queues are alive; `ready::<F>` fits the closure, which outlives the call.
-        match unsafe { umd_waitq_killable(self.0.as_ptr(), index, ready::<F>, context) } {
-            0 => Ok(()),
-            _ => Err(Interrupted),
-        }
-    }
-
-    /// The same, and no longer than `until`.
-    pub fn killable_until<F: Fn() -> bool>(
+    /// Sleeps until `condition` holds, or a fatal signal comes, but no longer than `until`.
+    pub fn killable<F: Fn() -> bool>(
         &self,
         index: usize,
         until: Instant,
         condition: F,
     ) -> Result<(), Interrupted> {
         let context = (&raw const condition).cast_mut().cast();
-        // SAFETY: as above.
+        // SAFETY: the queues are alive; `ready::<F>` fits the closure, which outlives the call.
         let result = unsafe {
-            umd_waitq_killable_until(
+            umd_waitq_killable(
                 self.0.as_ptr(),
                 index,
                 ready::<F>,
@@ -106,7 +95,7 @@ impl WaitQueues {
                 until.as_nanos(),
             )
         };
-        if errno_is(result, Errno::EINTR) {
+        if result < 0 && super::errno(result) == Errno::EINTR {
             Err(Interrupted)
         } else {
             Ok(())
@@ -153,8 +142,4 @@ impl Drop for WaitQueues {
         // SAFETY: waiters borrow the queues, so there are none.
         unsafe { umd_waitq_free(self.0.as_ptr()) };
     }
-}
-
-fn errno_is(result: c_int, errno: Errno) -> bool {
-    result < 0 && super::errno(result) == errno
 }

@@ -368,7 +368,7 @@ impl Turnstile<SLOTS> for Arc<Driver> {
     }
 
     fn wait(&self, ticket: Ticket, until: Instant) -> Result<(), Interrupted> {
-        self.places.killable_until(ticket.place(), until, || {
+        self.places.killable(ticket.place(), until, || {
             self.woken
                 .get(ticket.place())
                 .is_none_or(|woken| woken.swap(false, Ordering::Acquire))
@@ -385,7 +385,11 @@ impl Processes for Arc<Driver> {
             .and_then(|()| Process::start(&process, deadline))
             .and_then(|()| self.check_health(&process));
         let pid = process.pid().number();
-        report::start(self.name(), pid, result.err().map(StartError::errno));
+        report::start(
+            self.name(),
+            process.pid(),
+            result.err().map(StartError::errno),
+        );
         if let Err(error) = result {
             report::log_failure(self.name(), pid, error.describe(), error.errno());
         }

@@ -18,7 +18,7 @@
 use super::driver::Driver;
 use super::lockdown;
 use crate::ffi::callbacks::Poll;
-use crate::ffi::lending::Lending;
+use crate::ffi::lending::{Lending, LendingGuard};
 use crate::ffi::memory::Arc;
 use crate::ffi::process::{self as raw, Pid};
 use crate::ffi::report;
@@ -71,6 +71,9 @@ pub struct Process {
     start_deadline: AtomicU64,
     /// The task has passed the host's checks.
     confined: AtomicBool,
+    /// What those who sleep wait for, as [`Process::with`] last saw it.
+    answered: AtomicBool,
+    readable: AtomicBool,
 }
 
 impl Process {
@@ -94,6 +97,8 @@ impl Process {
             worker,
             start_deadline: AtomicU64::new(deadline.as_nanos()),
             confined: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+            readable: AtomicBool::new(false),
         })?;
         Timer::bind(&process);
         Ok(process)
@@ -133,7 +138,8 @@ impl Process {
     }
 
     fn await_hello(&self) -> Result<(), StartError> {
-        let waited = self.queues.killable(CALLER, || {
+        // The deadline's timer ends this wait too.
+        let waited = self.queues.killable(CALLER, Instant::NEVER, || {
             self.channel.lock().transfer.start_result().is_some()
         });
         match (self.channel.lock().transfer.start_result(), waited) {
@@ -151,7 +157,6 @@ impl Process {
         reply: &mut [u8],
         deadline: Instant,
     ) -> Result<Answer, Lost> {
-        let pid = self.pid.number();
         let length = u32::try_from(request.len()).unwrap_or(u32::MAX);
         let capacity = reply.len();
         let mut id = 0;
@@ -164,27 +169,32 @@ impl Process {
                 channel.transfer.submit(next, length, capacity, deadline)?;
                 channel.last_id = id;
                 self.arm(channel, deadline);
-                report::request(self.driver.name(), pid, id, length);
+                self.publish(channel);
+                report::request(self.driver.name(), &self.pid, id, length);
                 Ok(())
             },
             || {
                 self.queues.wake(HANDLER);
                 // The deadline ends self wait too, by its timer; whether by a signal or not is seen
                 // from whether there is a result.
-                let _ = self
-                    .queues
-                    .killable(CALLER, || self.channel.lock().transfer.has_result());
+                let _ = self.queues.killable(CALLER, Instant::NEVER, || {
+                    self.answered.load(Ordering::Acquire)
+                });
             },
-            |channel| match channel.transfer.collect() {
-                Some(result) => result.map_err(Lost::Worker),
-                None => Err(Lost::Caller(channel.transfer.withdraw())),
+            |channel| {
+                let result = match channel.transfer.collect() {
+                    Some(result) => result.map_err(Lost::Worker),
+                    None => Err(Lost::Caller(channel.transfer.withdraw())),
+                };
+                self.publish(channel);
+                result
             },
         );
         let result = match exchanged {
             Ok(result) => result,
             Err(ended) => Err(Lost::Worker(ended)),
         };
-        report::reply(self.driver.name(), pid, id, traced(&result));
+        report::reply(self.driver.name(), &self.pid, id, traced(&result));
         result
     }
 
@@ -204,8 +214,24 @@ impl Process {
     /// Nobody wants this process any more: it is killed, and whoever waits for it is woken.
     /// Context: any.
     pub fn abort(&self) {
-        self.channel.lock().transfer.abort();
+        self.with(|channel| channel.transfer.abort());
         self.end();
+    }
+
+    /// Changes the channel under its lock, so that those who sleep see it when they are woken.
+    fn with<R>(&self, change: impl FnOnce(&mut LendingGuard<'_, Channel>) -> R) -> R {
+        let mut channel = self.channel.lock();
+        let result = change(&mut channel);
+        self.publish(&channel);
+        result
+    }
+
+    fn publish(&self, channel: &Channel) {
+        let transfer = &channel.transfer;
+        self.answered
+            .store(transfer.has_result(), Ordering::Release);
+        self.readable
+            .store(transfer.outgoing(1) != Outgoing::Nothing, Ordering::Release);
     }
 
     /// Kills, and wakes both sides. What the caller is told has been decided before.
@@ -226,18 +252,17 @@ impl Process {
 
     /// The deadline's timer: decides first, then kills. Context: hard IRQ.
     pub(crate) fn deadline(&self) {
-        let tick = {
-            let mut channel = self.channel.lock();
+        let tick = self.with(|channel| {
             channel.armed = None;
             let tick = channel.transfer.tick(wait::now());
             if let Tick::At(deadline) = tick {
-                self.arm(&mut channel, deadline);
+                self.arm(channel, deadline);
             }
             tick
-        };
+        });
         if tick == Tick::Expired {
             self.end();
-            report::timeout(self.driver.name(), self.pid.number());
+            report::timeout(self.driver.name(), &self.pid);
         }
     }
 
@@ -253,7 +278,7 @@ impl Process {
             self.channel.lock().transfer.ended(),
             Some(Ended::Aborted(_) | Ended::TimedOut(_))
         );
-        report::exit(self.driver.name(), pid, status);
+        report::exit(self.driver.name(), &self.pid, status);
         if !unwanted {
             report::log_exit(self.driver.name(), pid, status);
         }
@@ -262,11 +287,10 @@ impl Process {
 
     /// The last descriptor of the channel is closed: by the process's end, mostly.
     pub fn released(&self) {
-        let ended = {
-            let mut channel = self.channel.lock();
+        let ended = self.with(|channel| {
             channel.transfer.close();
             channel.transfer.ended()
-        };
+        });
         // It may live on without a channel; it is of no use then.
         self.end();
         self.driver.lost(self.worker, ended);
@@ -277,7 +301,11 @@ impl Process {
         self.enter()?;
         let mut done: usize = 0;
         loop {
-            let stop = self.give(to, &mut done);
+            let stop = if self.readable.load(Ordering::Acquire) {
+                self.with(|channel| give(channel, to, &mut done))
+            } else {
+                Stop::Nothing
+            };
             match stop {
                 Stop::Full => return Ok(done),
                 Stop::Fault if to.skip(done).fault_in_writeable() => {}
@@ -287,44 +315,10 @@ impl Process {
                 Stop::Nothing if nonblock => return Err(Errno::EAGAIN),
                 Stop::Nothing => self
                     .queues
-                    .interruptible(HANDLER, || {
-                        self.channel.lock().transfer.outgoing(1) != Outgoing::Nothing
-                    })
+                    .interruptible(HANDLER, || self.readable.load(Ordering::Acquire))
                     .map_err(|_| Errno::new(ERESTARTSYS))?,
                 Stop::Piece => {}
                 Stop::Closed => return Ok(done),
-            }
-        }
-    }
-
-    /// Copies up to one piece to the handler, under the lock.
-    fn give(&self, to: UserBytes, done: &mut usize) -> Stop {
-        let mut channel = self.channel.lock();
-        let mut left = PIECE;
-        loop {
-            let to = to.skip(*done);
-            if to.is_empty() {
-                return Stop::Full;
-            }
-            if left == 0 {
-                return Stop::Piece;
-            }
-            let max = to.len().min(left);
-            let (len, sent) = match channel.transfer.outgoing(max) {
-                Outgoing::Header { header, from, len } => {
-                    let end = from.saturating_add(len);
-                    (len, to.write(header.get(from..end).unwrap_or_default()))
-                }
-                Outgoing::Payload { offset, len } => (len, channel.copy_request(offset, len, to)),
-                Outgoing::Filler { len } => (len, to.clear(len)),
-                Outgoing::Nothing => return Stop::Nothing,
-                Outgoing::Closed => return Stop::Closed,
-            };
-            channel.transfer.sent(sent);
-            *done = done.saturating_add(sent);
-            left = left.saturating_sub(sent.max(1));
-            if sent < len {
-                return Stop::Fault;
             }
         }
     }
@@ -338,7 +332,7 @@ impl Process {
             if rest.is_empty() {
                 return Ok(done);
             }
-            let (len, taken, progress) = self.take(rest)?;
+            let (len, taken, progress) = self.with(|channel| take(channel, rest))?;
             done = done.saturating_add(taken);
             match progress {
                 Progress::More => {}
@@ -357,28 +351,6 @@ impl Process {
                     Ok(done)
                 };
             }
-        }
-    }
-
-    /// Takes up to one piece from the handler, under the lock: how much was wanted, how much came,
-    /// and what came of it.
-    fn take(&self, from: UserBytes) -> Result<(usize, usize, Progress), Errno> {
-        let mut channel = self.channel.lock();
-        match channel.transfer.incoming(from.len().min(PIECE)) {
-            Incoming::Header { len } => {
-                let mut bytes = [0; HEADER_LEN];
-                let header = bytes.get_mut(..len).unwrap_or_default();
-                let taken = from.read(header);
-                let header = header.get(..taken).unwrap_or_default();
-                Ok((len, taken, channel.transfer.header(header)))
-            }
-            Incoming::Payload { offset, len } => {
-                let taken = channel.copy_reply(offset, len, from);
-                Ok((len, taken, channel.transfer.received(taken)))
-            }
-            Incoming::Discard { len } => Ok((len, len, channel.transfer.received(len))),
-            Incoming::Kill => Ok((0, 0, Progress::Kill)),
-            Incoming::Closed => Err(Errno::EPIPE),
         }
     }
 
@@ -407,7 +379,7 @@ impl Process {
     /// A good hello is complete: now the task is checked.
     fn hello(&self) -> Result<(), Errno> {
         self.confine()?;
-        self.channel.lock().transfer.admit();
+        self.with(|channel| channel.transfer.admit());
         self.queues.wake(CALLER);
         Ok(())
     }
@@ -426,7 +398,7 @@ impl Process {
     }
 
     fn refuse(&self, check: LockdownCheck) {
-        self.channel.lock().transfer.fail(Ended::Lockdown(check));
+        self.with(|channel| channel.transfer.fail(Ended::Lockdown(check)));
         self.end();
     }
 }
@@ -443,6 +415,61 @@ enum Stop {
     Nothing,
     /// There never will be.
     Closed,
+}
+
+/// Copies up to one piece to the handler, under the lock.
+fn give(channel: &mut LendingGuard<'_, Channel>, to: UserBytes, done: &mut usize) -> Stop {
+    let mut left = PIECE;
+    loop {
+        let to = to.skip(*done);
+        if to.is_empty() {
+            return Stop::Full;
+        }
+        if left == 0 {
+            return Stop::Piece;
+        }
+        let max = to.len().min(left);
+        let (len, sent) = match channel.transfer.outgoing(max) {
+            Outgoing::Header { header, from, len } => {
+                let end = from.saturating_add(len);
+                (len, to.write(header.get(from..end).unwrap_or_default()))
+            }
+            Outgoing::Payload { offset, len } => (len, channel.copy_request(offset, len, to)),
+            Outgoing::Filler { len } => (len, to.clear(len)),
+            Outgoing::Nothing => return Stop::Nothing,
+            Outgoing::Closed => return Stop::Closed,
+        };
+        channel.transfer.sent(sent);
+        *done = done.saturating_add(sent);
+        left = left.saturating_sub(sent.max(1));
+        if sent < len {
+            return Stop::Fault;
+        }
+    }
+}
+
+/// Takes up to one piece from the handler, under the lock: how much was wanted, how much came,
+/// and what came of it.
+fn take(
+    channel: &mut LendingGuard<'_, Channel>,
+    from: UserBytes,
+) -> Result<(usize, usize, Progress), Errno> {
+    match channel.transfer.incoming(from.len().min(PIECE)) {
+        Incoming::Header { len } => {
+            let mut bytes = [0; HEADER_LEN];
+            let header = bytes.get_mut(..len).unwrap_or_default();
+            let taken = from.read(header);
+            let header = header.get(..taken).unwrap_or_default();
+            Ok((len, taken, channel.transfer.header(header)))
+        }
+        Incoming::Payload { offset, len } => {
+            let taken = channel.copy_reply(offset, len, from);
+            Ok((len, taken, channel.transfer.received(taken)))
+        }
+        Incoming::Discard { len } => Ok((len, len, channel.transfer.received(len))),
+        Incoming::Kill => Ok((0, 0, Progress::Kill)),
+        Incoming::Closed => Err(Errno::EPIPE),
+    }
 }
 
 fn next_id(last: u32) -> NonZeroU32 {
