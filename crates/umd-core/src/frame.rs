@@ -137,6 +137,13 @@ mod tests {
     }
 
     proptest! {
+        // Miri is slow, and has no working directory to keep failures in.
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 8 } else { 256 },
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn what_is_encoded_is_decoded(length: u32, id: u32, status: u32) {
             let header = Header { length, id, status };
