@@ -52,23 +52,6 @@ const DRIVERS: &[Driver] = &[
     },
 ];
 
-impl Driver {
-    /// Whether its manager is in the tree already.
-    fn is_there(&self) -> bool {
-        let there = paths::root()
-            .join(self.manager)
-            .join("Cargo.toml")
-            .is_file();
-        if !there {
-            progress::note(&format!(
-                "{} is left out: there is no {}",
-                self.name, self.manager
-            ));
-        }
-        there
-    }
-}
-
 /// In a module's folder: stands for a build that ended well, and tells what went into it.
 const STAMP: &str = ".umd-built";
 
@@ -112,15 +95,14 @@ fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
     let mut symbols = kernel_symbols;
     let umd_symvers = umd.path.join("Module.symvers");
     symbols.extend(exported(&umd_symvers)?);
-    let drivers: Vec<&Driver> = DRIVERS.iter().filter(|driver| driver.is_there()).collect();
-    let handlers = handlers(&drivers)?;
+    let handlers = handlers()?;
     // One after the other, for they share crates; the kernel's builds then run side by side.
-    let objects = drivers
+    let objects = DRIVERS
         .iter()
         .map(|driver| builder.object(driver.name, &root.join(driver.manager), &[]))
         .collect::<Result<Vec<_>>>()?;
     let folders = thread::scope(|scope| {
-        let jobs: Vec<_> = drivers
+        let jobs: Vec<_> = DRIVERS
             .iter()
             .zip(&objects)
             .map(|(driver, object)| {
@@ -142,7 +124,7 @@ fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
         shipped: vec![publish(&umd_ko, &out)?],
         test: Vec::new(),
     };
-    for (driver, folder) in drivers.iter().zip(&folders) {
+    for (driver, folder) in DRIVERS.iter().zip(&folders) {
         let ko = folder.path.join(format!("{}.ko", driver.name));
         if driver.shipped {
             modules.shipped.push(publish(&ko, &out)?);
@@ -332,7 +314,7 @@ pub(crate) fn build_foreign(kernel: &Kernel, folder: &Path) -> Result<()> {
 }
 
 /// Builds the handlers; returns the directory that they are in.
-fn handlers(drivers: &[&Driver]) -> Result<PathBuf> {
+fn handlers() -> Result<PathBuf> {
     let target = paths::umd().join("cargo/handlers");
     let mut cargo = run::cargo();
     cargo
@@ -345,7 +327,7 @@ fn handlers(drivers: &[&Driver]) -> Result<PathBuf> {
         ])
         .arg(&target)
         .env_remove("RUSTFLAGS");
-    for driver in drivers {
+    for driver in DRIVERS {
         cargo.args(["--bin", driver.handler]);
     }
     // Programs named with --bin are looked for in the default members only.

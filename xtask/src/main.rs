@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::kernel::Id;
@@ -196,6 +196,10 @@ fn build(args: Build, setup: Setup) -> Result<()> {
 }
 
 fn vm(args: VmArgs, setup: Setup) -> Result<ExitCode> {
+    let typed = std::io::stdin().is_terminal() && !args.deterministic;
+    if args.command.is_empty() && !typed {
+        bail!("there is no terminal for a shell: give a command after `--`");
+    }
     setup.packages(setup::VM)?;
     let kernel = args.kernel.kernel.prepare(setup)?;
     let modules = kbuild::build(&kernel, setup)?;
@@ -209,8 +213,7 @@ fn vm(args: VmArgs, setup: Setup) -> Result<ExitCode> {
         .deterministic(args.deterministic)
         .silence(Duration::from_secs(args.silence))
         .command(args.command.iter());
-    let typed = std::io::stdin().is_terminal() && !args.deterministic;
-    let outcome = if typed || args.command.is_empty() {
+    let outcome = if typed {
         vm.run_on_terminal()?
     } else {
         vm.run(&mut |bytes| {

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::{progress, run};
 
@@ -59,13 +59,11 @@ impl Setup {
                 missing.join(" ")
             );
         }
-        let install = || {
-            let mut command = as_root(&["apt-get", "install", "--yes", "--no-install-recommends"])
-                .with_context(|| format!("missing packages: {}", missing.join(" ")))?;
-            run::stdout(command.args(&missing)).map(drop)
-        };
+        let mut install = vec!["apt-get", "install", "--yes", "--no-install-recommends"];
+        install.extend(&missing);
+        as_root(&install)?;
         progress::step("installing packages", Duration::from_secs(60), || {
-            retry_updated(install)
+            retry_updated(|| run::stdout(&mut as_root(&install)?).map(drop))
         })
     }
 
