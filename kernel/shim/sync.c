@@ -88,10 +88,11 @@ void umd_waitq_wake(struct umd_waitq *waitq, size_t index)
 /* From now until then, rounded up to the next tick. */
 static long ticks_until(u64 until)
 {
-	u64 now = ktime_get_ns();
+	u64 now;
 
 	if (until == UMD_NEVER)
 		return MAX_SCHEDULE_TIMEOUT;
+	now = ktime_get_ns();
 	if (until <= now)
 		return 0;
 	return min_t(u64, nsecs_to_jiffies64(until - now) + 1, MAX_SCHEDULE_TIMEOUT - 1);

@@ -314,6 +314,18 @@ impl Transfer {
         Ok(())
     }
 
+    /// Does a read not have to wait? So says [`outgoing`](Self::outgoing) too, at a higher price.
+    pub fn is_readable(&self) -> bool {
+        match &self.stage {
+            Stage::Active(active) => active.sent < self.frame_len(active),
+            Stage::Ended(_) | Stage::Answered { ended: Some(_), .. } => true,
+            Stage::Hello { .. }
+            | Stage::Checking
+            | Stage::Idle
+            | Stage::Answered { ended: None, .. } => false,
+        }
+    }
+
     /// What the handler, which has room for `max` bytes, reads now.
     pub fn outgoing(&self, max: usize) -> Outgoing {
         let active = match &self.stage {
@@ -531,11 +543,13 @@ impl Transfer {
         }
     }
 
+    const fn frame_len(&self, active: &Active) -> usize {
+        self.head().saturating_add(active.request.length as usize)
+    }
+
     fn all_sent(&self) -> bool {
         match &self.stage {
-            Stage::Active(active) => {
-                active.sent >= self.head().saturating_add(active.request.length as usize)
-            }
+            Stage::Active(active) => active.sent >= self.frame_len(active),
             _ => false,
         }
     }

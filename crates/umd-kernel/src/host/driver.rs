@@ -47,8 +47,10 @@ pub struct Driver {
     /// One wait queue, and one flag that it was woken, for each place in the queue of callers.
     places: WaitQueues,
     woken: [AtomicBool; QUEUE_CAPACITY],
-    /// Processes that are not reaped and calls that have not returned; unregistration waits here.
+    /// Processes that are not reaped and calls that have not returned; unregistration waits here,
+    /// and says so, for nobody else needs to be woken.
     quiet: WaitQueues,
+    ending: AtomicBool,
     living: AtomicUsize,
     calls: AtomicUsize,
     /// Last: processes that are being dropped above may still run from it.
@@ -110,6 +112,7 @@ impl Registration {
             places: WaitQueues::try_new(QUEUE_CAPACITY).map_err(no_memory)?,
             woken: [const { AtomicBool::new(false) }; QUEUE_CAPACITY],
             quiet: WaitQueues::try_new(1).map_err(no_memory)?,
+            ending: AtomicBool::new(false),
             living: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
             image,
@@ -135,8 +138,10 @@ impl Drop for Registration {
         // A writer of `restart` may be in there; it was just aborted.
         self.directory = None;
         let driver = &self.driver;
+        // Ordered with the last call's leave(): one of the two sees the other.
+        driver.ending.store(true, Ordering::SeqCst);
         driver.quiet.until(0, wait::now().after(UNLOAD_LIMIT), || {
-            driver.living.load(Ordering::Acquire) == 0 && driver.calls.load(Ordering::Acquire) == 0
+            driver.living.load(Ordering::SeqCst) == 0 && driver.calls.load(Ordering::SeqCst) == 0
         });
         // What is not gone by now (a frozen process, say) keeps the driver's memory and umd.ko
         // until it is.
@@ -265,8 +270,15 @@ impl Driver {
     /// A process has ended, and nothing of it is left.
     pub(super) fn exited(&self, status: ExitStatus) {
         self.inner.lock().lifecycle.counters.exited(status);
-        self.living.fetch_sub(1, Ordering::Release);
-        self.quiet.wake(0);
+        self.leave(&self.living);
+    }
+
+    /// One call or process less.
+    fn leave(&self, count: &AtomicUsize) {
+        count.fetch_sub(1, Ordering::SeqCst);
+        if self.ending.load(Ordering::SeqCst) {
+            self.quiet.wake(0);
+        }
     }
 
     /// A process has lost its channel.
@@ -350,9 +362,7 @@ impl<'d> Call<'d> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        if self.0.calls.fetch_sub(1, Ordering::Release) == 1 {
-            self.0.quiet.wake(0);
-        }
+        self.0.leave(&self.0.calls);
     }
 }
 

@@ -231,7 +231,7 @@ impl Process {
         self.answered
             .store(transfer.has_result(), Ordering::Release);
         self.readable
-            .store(transfer.outgoing(1) != Outgoing::Nothing, Ordering::Release);
+            .store(transfer.is_readable(), Ordering::Release);
     }
 
     /// Kills, and wakes both sides. What the caller is told has been decided before.
