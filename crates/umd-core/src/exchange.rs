@@ -10,7 +10,7 @@
 //! so ([`Error::ConnectionReset`]), and the request is never delivered again.
 
 use crate::error::{Error, Seen, StartError};
-use crate::host::{Host, Interrupted, Lost};
+use crate::host::{Host, Interrupted, Lost, Processes};
 use crate::lifecycle::{Admission, Served, WorkerId};
 use crate::policy::{Instant, Span};
 use crate::transfer::{Answer, Ended, Withdrawn};
@@ -56,7 +56,7 @@ pub fn start<const SLOTS: usize, H: Host<SLOTS>>(host: &H) -> Result<(), Error> 
         deadline: host.now().after(limit),
         retry: Retry::Allowed,
     };
-    let worker = journey.admission()?;
+    let (worker, _) = journey.admission()?;
     host.update(|lifecycle| lifecycle.finished(worker, Served::Nothing));
     Ok(())
 }
@@ -70,7 +70,7 @@ pub fn replenish<const SLOTS: usize, H: Host<SLOTS>>(host: &H) {
             host.update(|lifecycle| (lifecycle.replenish(now), lifecycle.policy().start_deadline));
         let Some(worker) = worker else { return };
         match host.start(worker, now.after(limit)) {
-            Ok(()) => {
+            Ok(_) => {
                 if !host.update(|lifecycle| lifecycle.ready(worker)) {
                     host.discard(worker);
                 }
@@ -96,6 +96,8 @@ enum Retry {
     Used,
 }
 
+type ProcessOf<H> = <H as Processes>::Process;
+
 struct Journey<'h, const SLOTS: usize, H: Host<SLOTS>> {
     host: &'h H,
     request_len: usize,
@@ -113,11 +115,11 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
         reply: &mut [u8],
     ) -> (Result<usize, Error>, Option<WorkerId>) {
         loop {
-            let worker = match self.admission() {
-                Ok(worker) => worker,
+            let (worker, process) = match self.admission() {
+                Ok(admitted) => admitted,
                 Err(error) => return (Err(error), None),
             };
-            let lost = match self.host.exchange(worker, request, reply, self.deadline) {
+            let lost = match self.host.exchange(&process, request, reply, self.deadline) {
                 Ok(Answer::Reply(length)) => return (Ok(length), Some(worker)),
                 Ok(Answer::Rejected(status)) => {
                     return (Err(Error::Rejected(status)), Some(worker));
@@ -176,11 +178,11 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
     }
 
     /// A worker of one's own, started where there is none.
-    fn admission(&mut self) -> Result<WorkerId, Error> {
+    fn admission(&mut self) -> Result<(WorkerId, ProcessOf<H>), Error> {
         let mut place = None;
         loop {
             let now = self.now.take().unwrap_or_else(|| self.host.now());
-            let admission = self.host.update(|lifecycle| {
+            let (admission, process) = self.host.admit(|lifecycle| {
                 let mut admission = if self.request_len > lifecycle.policy().request_max {
                     Admission::Refuse(Error::RequestTooLong)
                 } else if now >= self.deadline {
@@ -202,11 +204,15 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
                 admission
             });
             match (admission, place) {
-                (Admission::Run(worker), _) => return Ok(worker),
+                (Admission::Run(worker), _) => match process {
+                    Some(process) => return Ok((worker, process)),
+                    // A host that lost a process without saying so: it is dead to us too.
+                    None => self.lose(worker, Lost::Worker(Ended::Died(Seen::Unread)))?,
+                },
                 (Admission::Refuse(error), _) => return Err(error),
                 (Admission::Start(worker), _) => {
-                    if self.start(worker)? {
-                        return Ok(worker);
+                    if let Some(process) = self.start(worker)? {
+                        return Ok((worker, process));
                     }
                 }
                 (Admission::Wait(until), Some(ticket)) => {
@@ -222,27 +228,27 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
         }
     }
 
-    /// Brings the reserved worker into service. False: try again.
-    fn start(&mut self, worker: WorkerId) -> Result<bool, Error> {
+    /// Brings the reserved worker into service. Nothing: try again.
+    fn start(&mut self, worker: WorkerId) -> Result<Option<ProcessOf<H>>, Error> {
         let limit = self
             .host
             .update(|lifecycle| lifecycle.policy().start_deadline);
         let deadline = self.host.now().after(limit).min(self.deadline);
         match self.host.start(worker, deadline) {
-            Ok(()) => {
-                let ours = self.host.update(|lifecycle| lifecycle.started(worker));
-                if !ours {
-                    self.host.discard(worker);
-                    self.retry(Error::ConnectionRefused)?;
+            Ok(process) => {
+                if self.host.update(|lifecycle| lifecycle.started(worker)) {
+                    return Ok(Some(process));
                 }
-                Ok(ours)
+                self.host.discard(worker);
+                self.retry(Error::ConnectionRefused)?;
+                Ok(None)
             }
             Err(error) => {
                 bury(self.host, worker, error);
                 match error {
                     StartError::Died | StartError::Aborted => {
                         self.retry(Error::Start(error))?;
-                        Ok(false)
+                        Ok(None)
                     }
                     _ => Err(Error::Start(error)),
                 }

@@ -2,7 +2,7 @@
 //! What a host supplies: a clock, a lock with its waiting callers, processes and their channels.
 
 use crate::error::StartError;
-use crate::lifecycle::{Lifecycle, Ticket, WorkerId};
+use crate::lifecycle::{Admission, Lifecycle, Ticket, WorkerId};
 use crate::policy::Instant;
 use crate::transfer::{Answer, Ended, Withdrawn};
 
@@ -27,8 +27,18 @@ pub trait Clock {
 
 /// The one lock of a driver, and those who wait for what is under it.
 pub trait Turnstile<const SLOTS: usize> {
+    /// A process in service, as its caller holds it.
+    type Process;
+
     /// Changes the lifecycle under the lock, then wakes [`Lifecycle::wakeup`].
     fn update<R>(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>) -> R) -> R;
+
+    /// As [`update`](Self::update), for a caller who may be admitted: with [`Admission::Run`] comes
+    /// the worker's process, taken under the same lock.
+    fn admit(
+        &self,
+        ask: impl FnOnce(&mut Lifecycle<SLOTS>) -> Admission,
+    ) -> (Admission, Option<Self::Process>);
 
     /// Sleeps until `ticket` has been woken since it last slept, or until `until`. May return
     /// early.
@@ -37,16 +47,19 @@ pub trait Turnstile<const SLOTS: usize> {
 
 /// The processes made from the driver's image, and their channels.
 pub trait Processes {
+    /// A process in service, as its caller holds it.
+    type Process;
+
     /// Makes a process from the image, gives it a channel, and returns when it has said hello,
     /// passed the host's checks and the driver's health check; or says why not. Never returns
     /// later than the deadline needs.
-    fn start(&self, worker: WorkerId, deadline: Instant) -> Result<(), StartError>;
+    fn start(&self, worker: WorkerId, deadline: Instant) -> Result<Self::Process, StartError>;
 
     /// One request, one answer. When this returns, nothing touches the two buffers any more.
     /// Never returns later than the deadline needs.
     fn exchange(
         &self,
-        worker: WorkerId,
+        process: &Self::Process,
         request: &[u8],
         reply: &mut [u8],
         deadline: Instant,
@@ -57,6 +70,12 @@ pub trait Processes {
 }
 
 /// All that [`exchange`](crate::exchange) needs of a host.
-pub trait Host<const SLOTS: usize>: Clock + Turnstile<SLOTS> + Processes {}
+pub trait Host<const SLOTS: usize>:
+    Clock + Turnstile<SLOTS> + Processes<Process = <Self as Turnstile<SLOTS>>::Process>
+{
+}
 
-impl<const SLOTS: usize, H: Clock + Turnstile<SLOTS> + Processes> Host<SLOTS> for H {}
+impl<const SLOTS: usize, P, H> Host<SLOTS> for H where
+    H: Clock + Turnstile<SLOTS, Process = P> + Processes<Process = P>
+{
+}

@@ -333,6 +333,20 @@ impl<const SLOTS: usize> Clock for Host<SLOTS> {
 }
 
 impl<const SLOTS: usize> Turnstile<SLOTS> for Host<SLOTS> {
+    type Process = WorkerId;
+
+    fn admit(
+        &self,
+        ask: impl FnOnce(&mut Lifecycle<SLOTS>) -> Admission,
+    ) -> (Admission, Option<WorkerId>) {
+        let admission = self.update(ask);
+        let process = match admission {
+            Admission::Run(id) => Some(id),
+            _ => None,
+        };
+        (admission, process)
+    }
+
     fn update<R>(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>) -> R) -> R {
         let mut lifecycle = self.lifecycle.borrow_mut();
         let result = change(&mut lifecycle);
@@ -367,7 +381,9 @@ impl<const SLOTS: usize> Turnstile<SLOTS> for Host<SLOTS> {
 }
 
 impl<const SLOTS: usize> Processes for Host<SLOTS> {
-    fn start(&self, id: WorkerId, deadline: Instant) -> Result<(), StartError> {
+    type Process = WorkerId;
+
+    fn start(&self, id: WorkerId, deadline: Instant) -> Result<WorkerId, StartError> {
         let good = Script {
             birth: Birth::Good(1),
             deeds: VecDeque::new(),
@@ -422,12 +438,12 @@ impl<const SLOTS: usize> Processes for Host<SLOTS> {
         }
         assert_eq!(self.write(id, &Header::hello().encode()), [Event::Hello]);
         self.with(id, |process| process.channel.transfer.admit());
-        Ok(())
+        Ok(id)
     }
 
     fn exchange(
         &self,
-        id: WorkerId,
+        &id: &WorkerId,
         request: &[u8],
         reply: &mut [u8],
         deadline: Instant,

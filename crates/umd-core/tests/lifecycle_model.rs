@@ -92,7 +92,9 @@ fn step() -> impl Strategy<Value = Step> {
 /// A history: maybe some steps without an image, many with one, maybe some after the unload.
 fn history() -> impl Strategy<Value = Vec<Step>> {
     let few = || prop::collection::vec(step(), 0..4);
-    (few(), prop::collection::vec(step(), 0..80), few()).prop_map(|(before, during, after)| {
+    // A step costs Miri a tenth of a second or more.
+    let many = if cfg!(miri) { 15 } else { 80 };
+    (few(), prop::collection::vec(step(), 0..many), few()).prop_map(|(before, during, after)| {
         let mut steps = before;
         steps.push(Step::Load);
         steps.extend(during);
@@ -571,7 +573,7 @@ fn name(admission: Admission) -> &'static str {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 4 } else { 200 },
+        cases: if cfg!(miri) { 2 } else { 200 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use umd_core::error::{Errno, Error, StartError};
 use umd_core::exchange;
 use umd_core::host::{Clock, Interrupted, Lost, Processes, Turnstile};
-use umd_core::lifecycle::{Lifecycle, QUEUE_CAPACITY, Served, State, Ticket, WorkerId};
+use umd_core::lifecycle::{Admission, Lifecycle, QUEUE_CAPACITY, Served, State, Ticket, WorkerId};
 use umd_core::policy::{Framing, Instant, Policy, Span};
 use umd_core::status::{Counters, ExitStatus};
 use umd_core::transfer::{Answer, Ended};
@@ -304,12 +304,6 @@ impl Driver {
         result
     }
 
-    fn process(&self, worker: WorkerId) -> Option<Arc<Process>> {
-        let inner = self.inner.lock();
-        let process = inner.processes.get(worker.slot())?.as_ref()?;
-        (process.worker() == worker).then(|| process.clone())
-    }
-
     /// Puts the process in its slot, unless the slot's start was given up meanwhile: then an unload
     /// or a restart would not find it.
     fn seat(&self, process: &Arc<Process>) -> Result<(), StartError> {
@@ -373,6 +367,29 @@ impl Clock for Arc<Driver> {
 }
 
 impl Turnstile<SLOTS> for Arc<Driver> {
+    type Process = Arc<Process>;
+
+    fn admit(
+        &self,
+        ask: impl FnOnce(&mut Lifecycle<SLOTS>) -> Admission,
+    ) -> (Admission, Option<Arc<Process>>) {
+        let mut inner = self.inner.lock();
+        let admission = ask(&mut inner.lifecycle);
+        let process = match admission {
+            Admission::Run(worker) => inner
+                .processes
+                .get(worker.slot())
+                .and_then(Option::as_ref)
+                .filter(|process| process.worker() == worker)
+                .cloned(),
+            _ => None,
+        };
+        let wakeup = inner.lifecycle.wakeup();
+        drop(inner);
+        self.wake(wakeup);
+        (admission, process)
+    }
+
     fn update<R>(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>) -> R) -> R {
         Driver::update(self, change)
     }
@@ -387,7 +404,9 @@ impl Turnstile<SLOTS> for Arc<Driver> {
 }
 
 impl Processes for Arc<Driver> {
-    fn start(&self, worker: WorkerId, deadline: Instant) -> Result<(), StartError> {
+    type Process = Arc<Process>;
+
+    fn start(&self, worker: WorkerId, deadline: Instant) -> Result<Arc<Process>, StartError> {
         let process = Process::try_new(self, worker, self.framing, deadline)
             .map_err(|error| StartError::Exec(error.errno()))?;
         let result = self
@@ -403,21 +422,17 @@ impl Processes for Arc<Driver> {
         if let Err(error) = result {
             report::log_failure(self.name(), pid, error.describe(), error.errno());
         }
-        result
+        result.map(|()| process)
     }
 
     fn exchange(
         &self,
-        worker: WorkerId,
+        process: &Arc<Process>,
         request: &[u8],
         reply: &mut [u8],
         deadline: Instant,
     ) -> Result<Answer, Lost> {
-        match self.process(worker) {
-            Some(process) => process.exchange(request, reply, deadline),
-            // Ended by a restart or an unload since it was admitted.
-            None => Err(Lost::Worker(Ended::Aborted(umd_core::error::Seen::Unread))),
-        }
+        process.exchange(request, reply, deadline)
     }
 
     fn discard(&self, worker: WorkerId) {
