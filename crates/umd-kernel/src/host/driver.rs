@@ -8,6 +8,7 @@ use crate::ffi::exports::HealthCheck;
 use crate::ffi::image::Image;
 use crate::ffi::lock::SpinLock;
 use crate::ffi::memory::Arc;
+use crate::ffi::name::Name;
 use crate::ffi::report;
 use crate::ffi::sysfs::Directory;
 use crate::ffi::task;
@@ -27,9 +28,6 @@ pub const SLOTS: usize = 1;
 
 /// How long an unregistration waits for callers to leave and processes to die.
 const UNLOAD_LIMIT: Span = Span::from_millis(5_000);
-
-/// Longest name of a driver, without its terminating NUL.
-const NAME_MAX: usize = 31;
 
 struct Inner {
     lifecycle: Lifecycle<SLOTS>,
@@ -55,28 +53,6 @@ pub struct Driver {
     calls: AtomicUsize,
     /// Last: processes that are being dropped above may still run from it.
     image: Image,
-}
-
-/// A driver's name: 1 to 31 letters, digits, `_` and `-`.
-struct Name([u8; NAME_MAX + 1]);
-
-impl Name {
-    fn new(name: &CStr) -> Result<Self, Errno> {
-        let bytes = name.to_bytes();
-        let good = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte == b'-';
-        if bytes.is_empty() || bytes.len() > NAME_MAX || !bytes.iter().all(good) {
-            return Err(Errno::EINVAL);
-        }
-        let mut terminated = [0; NAME_MAX + 1];
-        for (to, from) in terminated.iter_mut().zip(bytes) {
-            *to = *from;
-        }
-        Ok(Self(terminated))
-    }
-
-    fn as_c_str(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
-    }
 }
 
 /// A driver as its module holds it: visible in sysfs until dropped, which ends the driver.
