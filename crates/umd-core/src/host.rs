@@ -15,7 +15,9 @@ pub struct Interrupted;
 pub enum Lost {
     /// The worker is done for.
     Worker(Ended),
-    /// The caller received a fatal signal; this has become of the worker.
+    /// The caller received a fatal signal; this has become of the worker. One that is
+    /// [draining](Withdrawn::Draining) stays busy until the host reports it
+    /// [finished](Lifecycle::finished) or [dead](Lifecycle::died).
     Caller(Withdrawn),
 }
 

@@ -113,11 +113,12 @@ pub struct Policy {
     pub framing: Framing,
     /// From a call's begin to its end, queueing and a start included.
     pub deadline: Span,
-    /// From exec to hello, health check included.
+    /// From exec to hello, health check included; the caller's own deadline holds besides, and a start
+    /// that it cuts short counts as a death.
     pub start_deadline: Span,
     /// Longest request, in bytes.
     pub request_max: usize,
-    /// Callers that may wait for a worker; at most [`QUEUE_CAPACITY`](crate::lifecycle::QUEUE_CAPACITY).
+    /// Places in the queue of callers, one that was given up included until it is passed; at most [`QUEUE_CAPACITY`](crate::lifecycle::QUEUE_CAPACITY).
     pub queue_max: usize,
     /// Requests that are worked on at the same time.
     pub workers: usize,

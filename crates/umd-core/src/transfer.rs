@@ -470,7 +470,7 @@ impl Transfer {
         matches!(self.stage, Stage::Answered { .. } | Stage::Ended(_))
     }
 
-    /// The result, once there is one: at most once for each submitted request. From then on the
+    /// The result, once there is one: an answer once, an end as often as it is asked for. From then on the
     /// caller's buffers are its own again.
     pub const fn collect(&mut self) -> Option<Result<Answer, Ended>> {
         match self.stage {
