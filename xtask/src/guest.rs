@@ -38,7 +38,11 @@ pub(crate) fn machine<'a>(
 ) -> Result<Vm<'a>> {
     Ok(Vm::new(kernel)
         .modules(modules.shipped.iter().chain(&modules.test).cloned())
-        .adds([Add::new(program, Some("/usr/bin/umd-guest"))?])
+        .adds([
+            Add::new(program, Some("/usr/bin/umd-guest"))?,
+            // The suite sets scheduling classes with it; busybox has none.
+            Add::new(std::path::Path::new("/usr/bin/chrt"), None)?,
+        ])
         .silence(Duration::from_secs(300))
         .command(["/usr/bin/umd-guest"].iter().chain(arguments).copied()))
 }

@@ -256,6 +256,7 @@ fn load_order(
 }
 
 /// The first process: a shell script that mounts what one expects, runs the command and powers off.
+/// /early-modules lists, for the suite, what it loaded while there was no /proc.
 fn init_script(kernel: &Kernel, early: &[String], plan: &Plan<'_>) -> String {
     let mut script = String::from(
         "#!/bin/sh\nexport PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root\nexport TERM=${TERM:-linux}\n",
@@ -263,7 +264,8 @@ fn init_script(kernel: &Kernel, early: &[String], plan: &Plan<'_>) -> String {
     for module in early {
         let _ = writeln!(
             script,
-            "insmod {module} || {{ echo 'umd: early {module}: not loaded'; failed=125; }}"
+            "insmod {module} || {{ echo 'umd: early {module}: not loaded'; failed=125; }}\n\
+             [ -e /proc/version ] || echo {module} >>/early-modules"
         );
     }
     script += "\

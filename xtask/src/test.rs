@@ -68,8 +68,6 @@ const LINTS: &[&str] = &["--", "-Dwarnings", "-Dclippy::undocumented_unsafe_bloc
 /// A boot of the guest program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
-    /// With the modules loaded before even /proc is mounted.
-    Early,
     /// Instruction by instruction the same each time.
     Deterministic,
     /// With two processors.
@@ -79,7 +77,6 @@ enum Mode {
 impl Mode {
     fn name(self) -> &'static str {
         match self {
-            Self::Early => "early",
             Self::Deterministic => "deterministic",
             Self::Smp => "smp",
         }
@@ -138,9 +135,9 @@ fn build(kernels: &[Id], report: &Report, setup: Setup) -> Result<Vec<Ready>> {
 
 fn boot_all(ready: &[Ready], program: &Path, quick: bool, report: &Report) -> Result<()> {
     let modes: &[Mode] = if quick {
-        &[Mode::Deterministic, Mode::Early]
+        &[Mode::Deterministic]
     } else {
-        &[Mode::Deterministic, Mode::Smp, Mode::Early]
+        &[Mode::Deterministic, Mode::Smp]
     };
     let jobs: VecDeque<(&Ready, Mode)> = modes
         .iter()
@@ -173,13 +170,11 @@ fn boot(ready: &Ready, mode: Mode, program: &Path, report: &Report) {
     let name = format!("{} {}", ready.kernel.name, mode.name());
     let mut guest = report.guest(&name);
     let result = progress::step(&format!("test {name}"), Duration::from_secs(180), || {
-        let arguments = match mode {
-            Mode::Early => vec!["early"],
-            _ => vec!["suite", "--mode", mode.name()],
-        };
+        let arguments = ["suite", "--mode", mode.name()];
         let machine = guest::machine(&ready.kernel, &ready.modules, program, &arguments)?;
+        // Loaded before even /proc is mounted: the suite begins with that.
+        let machine = machine.early(["sample_umd".to_owned()]);
         let machine = match mode {
-            Mode::Early => machine.deterministic(true).early(["sample_umd".to_owned()]),
             Mode::Deterministic => machine.deterministic(true),
             Mode::Smp => machine.processors(2),
         };

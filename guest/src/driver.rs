@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A driver as sysfs shows it: `/sys/kernel/umd/<name>/`.
+
+use std::fs::{self, File};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use rustix::io::Errno;
+
+use crate::process;
+use crate::time::{ms, until};
+
+/// Where all drivers are.
+const ROOT: &str = "/sys/kernel/umd";
+
+/// A driver, whether it is there or not.
+#[derive(Clone, Copy)]
+pub(crate) struct Driver(pub(crate) &'static str);
+
+/// The names of the drivers there are.
+pub(crate) fn names() -> Vec<String> {
+    let entries = fs::read_dir(ROOT).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
+}
+
+/// The process ids of all drivers' handlers.
+pub(crate) fn pids() -> Vec<i32> {
+    let read = |name: String| fs::read_to_string(format!("{ROOT}/{name}/pid")).ok();
+    names()
+        .into_iter()
+        .filter_map(|name| read(name)?.trim().parse().ok())
+        .filter(|pid| *pid != 0)
+        .collect()
+}
+
+impl Driver {
+    /// The path of one of its files.
+    pub(crate) fn path(self, file: &str) -> PathBuf {
+        PathBuf::from(format!("{ROOT}/{}/{file}", self.0))
+    }
+
+    /// The value of one of its files.
+    pub(crate) fn get(self, file: &str) -> Result<String> {
+        let path = self.path(file);
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let value = text
+            .strip_suffix('\n')
+            .with_context(|| format!("{file} has no newline at its end: {text:?}"))?;
+        Ok(value.to_owned())
+    }
+
+    /// The value of a file that holds a number.
+    pub(crate) fn number(self, file: &str) -> Result<u64> {
+        let value = self.get(file)?;
+        value
+            .parse()
+            .with_context(|| format!("{file} is no number: {value:?}"))
+    }
+
+    /// Writes to one of its files.
+    pub(crate) fn set(self, file: &str, value: &str) -> Result<(), Errno> {
+        let file = File::options()
+            .write(true)
+            .open(self.path(file))
+            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        rustix::io::write(&file, value.as_bytes()).map(drop)
+    }
+
+    /// The handler in service.
+    pub(crate) fn pid(self) -> Result<i32> {
+        let pid = self.get("pid")?.parse()?;
+        ensure!(pid != 0, "driver {} has no handler", self.0);
+        Ok(pid)
+    }
+
+    /// Fails unless the driver is in this state.
+    pub(crate) fn expect(self, file: &str, value: &str) -> Result<()> {
+        let found = self.get(file)?;
+        ensure!(
+            found == value,
+            "{file} of {} is {found:?}, not {value:?}",
+            self.0
+        );
+        Ok(())
+    }
+
+    /// Waits until a file has this value: what is counted at a process's end is counted a moment
+    /// after it.
+    pub(crate) fn await_value(self, file: &str, value: &str) -> Result<()> {
+        until(
+            &format!("{file} of {} is {value:?}", self.0),
+            ms(5_000),
+            || self.get(file).is_ok_and(|found| found == value),
+        )
+        .with_context(|| format!("it is {:?}", self.get(file)))
+    }
+
+    /// Fresh, forgiven, with a handler.
+    pub(crate) fn restart(self) -> Result<()> {
+        self.set("restart", "1")
+            .with_context(|| format!("restart of {}", self.0))
+    }
+
+    /// Kills the handler, and waits until it is gone.
+    pub(crate) fn kill_handler(self) -> Result<i32> {
+        let pid = self.pid()?;
+        process::signal(pid, rustix::process::Signal::KILL)?;
+        until("the killed handler is gone", ms(5_000), || {
+            !process::exists(pid)
+        })?;
+        Ok(pid)
+    }
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs tests and reports them as TAP.
+//!
+//! A [`Topic`] names the modules that its tests need; they are loaded before the first and unloaded
+//! after the last. After each test everything has to be as between two tests: see [`rest`].
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
+
+use crate::time::{ms, until};
+use crate::{driver, kernel, modules, process};
+
+/// A test that has not ended by then has failed, and what comes after it is not run.
+const LIMIT: std::time::Duration = ms(120_000);
+
+/// What kind of machine this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// One processor, and time is a count of instructions: times are asserted.
+    Deterministic,
+    /// Two processors, and time is the emulator's: bounds are generous.
+    Smp,
+}
+
+/// What a test is told.
+pub(crate) struct Context {
+    /// The machine.
+    pub(crate) mode: Mode,
+}
+
+impl Context {
+    /// How much later than its deadline something may come.
+    pub(crate) fn grace(&self) -> std::time::Duration {
+        match self.mode {
+            Mode::Deterministic => ms(100),
+            Mode::Smp => ms(5_000),
+        }
+    }
+
+    /// Fails unless something took at least `deadline` and not much more.
+    pub(crate) fn at_deadline(
+        &self,
+        deadline: std::time::Duration,
+        took: std::time::Duration,
+    ) -> Result<()> {
+        ensure!(
+            took >= deadline && took <= deadline + self.grace(),
+            "it took {took:?}; the deadline was {deadline:?}"
+        );
+        Ok(())
+    }
+
+    /// Fails unless something took next to no time.
+    pub(crate) fn at_once(&self, took: std::time::Duration) -> Result<()> {
+        ensure!(took <= self.grace(), "it took {took:?}");
+        Ok(())
+    }
+}
+
+/// What a test does.
+pub(crate) type Run = fn(&Context) -> Result<()>;
+
+/// A test.
+pub(crate) struct Test {
+    name: &'static str,
+    run: Run,
+    only: Option<Mode>,
+}
+
+/// A test that runs in every machine.
+pub(crate) const fn test(name: &'static str, run: Run) -> Test {
+    let only = None;
+    Test { name, run, only }
+}
+
+/// A test that runs in one kind of machine only.
+pub(crate) const fn test_only(mode: Mode, name: &'static str, run: Run) -> Test {
+    let only = Some(mode);
+    Test { name, run, only }
+}
+
+/// Tests that belong together.
+pub(crate) struct Topic {
+    /// What they are about.
+    pub(crate) name: &'static str,
+    /// The modules that they need.
+    pub(crate) modules: &'static [&'static str],
+    /// The tests, in the order in which they run.
+    pub(crate) tests: &'static [Test],
+}
+
+/// The name of the point at each topic's end.
+const NOTHING_LEFT: &str = "nothing is left when the modules are gone";
+
+/// Runs the topics' tests whose names contain `only`. True if none failed.
+pub(crate) fn run(topics: &[&Topic], mode: Mode, only: &str) -> Result<bool> {
+    let context = Context { mode };
+    let chosen: Vec<(&Topic, Vec<&Test>)> = topics
+        .iter()
+        .map(|topic| (*topic, choose(topic, mode, only)))
+        .filter(|(_, tests)| !tests.is_empty())
+        .collect();
+    println!("TAP version 13");
+    println!(
+        "1..{}",
+        chosen
+            .iter()
+            .map(|(_, tests)| tests.len() + 1)
+            .sum::<usize>()
+    );
+    let report = Report::new()?;
+    thread::scope(|scope| {
+        scope.spawn(|| report.watch());
+        for (topic, tests) in &chosen {
+            run_topic(&report, &context, topic, tests);
+        }
+        report.end()
+    })
+}
+
+fn choose<'t>(topic: &'t Topic, mode: Mode, only: &str) -> Vec<&'t Test> {
+    let tests = topic.tests.iter();
+    tests
+        .filter(|test| test.only.is_none_or(|wanted| wanted == mode))
+        .filter(|test| topic.name.contains(only) || test.name.contains(only))
+        .collect()
+}
+
+fn run_topic(report: &Report, context: &Context, topic: &Topic, tests: &[&Test]) {
+    let before = kernel::mounts();
+    for test in tests {
+        let passed = report.point(topic, test.name, || {
+            topic
+                .modules
+                .iter()
+                .try_for_each(|name| modules::load(name))?;
+            (test.run)(context)?;
+            rest().context("after the test")
+        });
+        if !passed {
+            clean_up();
+        }
+    }
+    let passed = report.point(topic, NOTHING_LEFT, || {
+        for name in modules::ours() {
+            modules::unload(name)?;
+        }
+        rest()?;
+        ensure!(driver::names().is_empty(), "a directory in sysfs is left");
+        let (before, after) = (before?, kernel::mounts()?);
+        ensure!(
+            before == after,
+            "the mounts were:\n{before}and are:\n{after}"
+        );
+        Ok(())
+    });
+    if !passed {
+        clean_up();
+    }
+}
+
+/// Between two tests the only handlers are those in service, one a driver at most, and the only
+/// references those that modules and handlers need.
+fn rest() -> Result<()> {
+    let mut found = (Vec::new(), Vec::new());
+    until("handlers in service and no others", ms(5_000), || {
+        found = (process::handlers(), driver::pids());
+        found.0.sort_unstable();
+        found.1.sort_unstable();
+        found.0 == found.1
+    })
+    .with_context(|| format!("handlers {:?}, in service {:?}", found.0, found.1))?;
+    let sessions: Vec<String> = driver::names();
+    let known = |name: &String| ["sample", "test-spin"].contains(&name.as_str());
+    ensure!(sessions.iter().all(known), "drivers left: {sessions:?}");
+    for name in modules::ours() {
+        let wanted = match name {
+            "umd" => modules::holders(name) + REFERENCES * found.0.len(),
+            _ => 0,
+        };
+        let mut users = 0;
+        until(&format!("{wanted} references to {name}"), ms(5_000), || {
+            users = modules::users(name).unwrap_or_default();
+            users == wanted
+        })
+        .with_context(|| format!("it has {users}"))?;
+    }
+    Ok(())
+}
+
+/// References to umd.ko for a handler: of its channel's file, and of who waits for its end.
+const REFERENCES: usize = 2;
+
+/// After a failed test: whatever can be ended is ended, so that the next test starts afresh.
+fn clean_up() {
+    for pid in process::handlers() {
+        // It may be gone by now.
+        let _ = process::signal(pid, Signal::KILL);
+    }
+    for name in modules::ours() {
+        // What cannot be unloaded fails the topic's last point.
+        let _ = modules::unload(name);
+    }
+}
+
+/// The report as it grows.
+struct Report {
+    log: kernel::Log,
+    /// The test that runs: its number and name, and when it began. None at the end.
+    running: Mutex<Option<(usize, String, Instant)>>,
+    counts: Mutex<(usize, usize)>,
+}
+
+impl Report {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            log: kernel::Log::from_now()?,
+            running: Mutex::new(Some((0, "set-up".to_owned(), Instant::now()))),
+            counts: Mutex::new((0, 0)),
+        })
+    }
+
+    /// Runs one test and reports it. True if it passed.
+    fn point(&self, topic: &Topic, name: &str, run: impl FnOnce() -> Result<()>) -> bool {
+        let name = format!("{}: {name}", topic.name);
+        let (mut number, mut failures) = *lock(&self.counts);
+        number += 1;
+        *lock(&self.running) = Some((number, name.clone(), Instant::now()));
+        let result = run().and_then(|()| {
+            let complaints = self.log.complaints();
+            ensure!(
+                complaints.is_empty(),
+                "the kernel said: {}",
+                complaints.join(" / ")
+            );
+            Ok(())
+        });
+        match &result {
+            Ok(()) => println!("ok {number} - {name}"),
+            Err(error) => {
+                failures += 1;
+                report_failure(number, &name, &format!("{error:#}"));
+                // Of this test, not of the next.
+                self.log.complaints();
+            }
+        }
+        *lock(&self.counts) = (number, failures);
+        result.is_ok()
+    }
+
+    fn end(&self) -> Result<bool> {
+        *lock(&self.running) = None;
+        let (points, failures) = *lock(&self.counts);
+        ensure!(points > 0, "no test has such a name");
+        Ok(failures == 0)
+    }
+
+    /// Ends everything when a test does not end.
+    fn watch(&self) {
+        loop {
+            thread::sleep(ms(100));
+            match &*lock(&self.running) {
+                None => return,
+                Some((number, name, begin)) if begin.elapsed() > LIMIT => {
+                    report_failure(*number, name, &format!("it did not end within {LIMIT:?}"));
+                    println!("Bail out! A test hangs; the kernel's log tells where.");
+                    // Lists the tasks that wait; if it cannot, that is no other failure.
+                    let _ = std::fs::write("/proc/sysrq-trigger", "w");
+                    std::process::exit(1);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn report_failure(number: usize, name: &str, reason: &str) {
+    println!("not ok {number} - {name}");
+    for line in reason.lines() {
+        println!("# {line}");
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the kernel says, and what it has given out.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
+
+use anyhow::{Context, Result};
+use rustix::fs::SeekFrom;
+
+/// Words with which a kernel complains of itself.
+const COMPLAINTS: &[&str] = &[
+    "WARNING:",
+    "BUG:",
+    "Oops",
+    "Call Trace:",
+    "blocked for more than",
+];
+
+/// The kernel's log from now on.
+pub(crate) struct Log(File);
+
+impl Log {
+    /// Begins to listen.
+    pub(crate) fn from_now() -> Result<Self> {
+        let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+        let file = File::options()
+            .read(true)
+            .custom_flags(flags)
+            .open("/dev/kmsg");
+        let file = file.context("opening /dev/kmsg")?;
+        rustix::fs::seek(&file, SeekFrom::End(0))?;
+        Ok(Self(file))
+    }
+
+    /// The complaints since this was asked last.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let mut record = vec![0; 8192];
+        let mut found = Vec::new();
+        // One read(2) gives one record; it fails where there is no more.
+        while let Ok(count) = rustix::io::read(&self.0, &mut record[..]) {
+            let text = String::from_utf8_lossy(record.get(..count).unwrap_or_default());
+            let text = text.lines().next().unwrap_or_default();
+            let message = text.split_once(';').map_or(text, |(_, message)| message);
+            if COMPLAINTS.iter().any(|word| message.contains(word)) {
+                found.push(message.to_owned());
+            }
+        }
+        found
+    }
+}
+
+/// All mounts of our namespace.
+pub(crate) fn mounts() -> Result<String> {
+    fs::read_to_string("/proc/self/mountinfo").context("reading /proc/self/mountinfo")
+}
+
+/// A line of /proc/meminfo in KiB.
+pub(crate) fn meminfo(name: &str) -> Result<i64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+        .with_context(|| format!("/proc/meminfo has no line {name}"))?;
+    Ok(value.trim().trim_end_matches(" kB").parse()?)
+}
+
+/// Objects in use by slab cache.
+pub(crate) fn slabs() -> Result<BTreeMap<String, i64>> {
+    let text = fs::read_to_string("/proc/slabinfo").context("reading /proc/slabinfo")?;
+    let entry = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+    };
+    // Two lines of heading.
+    Ok(text.lines().skip(2).filter_map(entry).collect())
+}
+
+/// Gives back what the kernel only keeps in case that somebody wants it again.
+pub(crate) fn drop_caches() -> Result<()> {
+    fs::write("/proc/sys/vm/drop_caches", "3").context("writing to drop_caches")
+}

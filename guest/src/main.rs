@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `umd-guest`: the side of tests, tour and benchmarks that runs as root inside the virtual machine.
+//!
+//! ```text
+//! umd-guest suite --mode deterministic|smp [--only TEXT]   TAP; status 1 if anything failed
+//! umd-guest demo                                           the tour; status 1 if anything was not so
+//! umd-guest bench                                          one JSON line a measurement
+//! ```
+//!
+//! `--only` runs the tests whose topic or name contains the text. There is also `umd-guest actor …`:
+//! what the suite runs as a process of its own, to be killed or to be somebody else (`actor.rs`).
+#![forbid(unsafe_code)]
+
+mod actor;
+mod bench;
+mod demo;
+mod driver;
+mod harness;
+mod kernel;
+mod modules;
+mod process;
+mod sample;
+mod session;
+mod suite;
+mod time;
+
+use std::process::ExitCode;
+
+use harness::Mode;
+
+const USAGE: &str = "usage: umd-guest suite --mode deterministic|smp [--only TEXT]
+       umd-guest demo
+       umd-guest bench";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words.as_slice() {
+        ["suite", "--mode", mode] => suite(mode, ""),
+        ["suite", "--mode", mode, "--only", only] => suite(mode, only),
+        ["demo"] => demo::run(),
+        ["bench"] => bench::run().map(|()| true),
+        ["actor", rest @ ..] => return actor::main(rest),
+        _ => Err(anyhow::anyhow!("{USAGE}")),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("umd-guest: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn suite(mode: &str, only: &str) -> anyhow::Result<bool> {
+    let mode = match mode {
+        "deterministic" => Mode::Deterministic,
+        "smp" => Mode::Smp,
+        _ => anyhow::bail!("--mode {mode}: the modes are deterministic and smp"),
+    };
+    suite::run(mode, only)
+}

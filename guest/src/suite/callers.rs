@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Callers: many at once, killed while they wait, or in the way of everybody else.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::actor::Actor;
+use crate::driver::Driver;
+use crate::harness::{Context, Mode, Topic, test};
+use crate::process;
+use crate::sample::{self, DRIVER, Offsets};
+use crate::session::{self, Session};
+use crate::time::{ms, timed, until};
+
+pub(crate) const TOPIC: Topic = Topic {
+    name: "callers",
+    modules: &[sample::MODULE, session::MODULE],
+    tests: &[
+        test(
+            "a caller killed while it waits ends at once, the handler stays",
+            killed_waiting,
+        ),
+        test(
+            "a caller killed while the handler works: the next one waits for the deadline",
+            killed_working,
+        ),
+        test("a caller killed in the queue", killed_queueing),
+        test("a caller killed during a start", killed_starting),
+        test("64 callers may wait, the next is turned away", bounded),
+        test("callers in the queue are served in turn", in_turn),
+        test("the queue ends at the deadline", queue_deadline),
+        test("two writers to one open file", one_file),
+        test(
+            "ten callers while handlers are killed at random",
+            killed_at_random,
+        ),
+        test(
+            "SCHED_FIFO caller and spinning handler on one processor: the deadline holds",
+            fifo,
+        ),
+    ],
+};
+
+/// Stops the sample's handler, so that callers have to wait.
+fn stop() -> Result<i32> {
+    let pid = DRIVER.pid()?;
+    process::signal(pid, Signal::STOP)?;
+    until("the handler is stopped", ms(5_000), || {
+        process::state(pid) == Some('T')
+    })?;
+    Ok(pid)
+}
+
+/// Patience with callers that are made to wait on purpose.
+fn patient<R>(test: impl FnOnce() -> Result<R>) -> Result<R> {
+    DRIVER.set("deadline_ms", "30000")?;
+    let result = test();
+    DRIVER.set("deadline_ms", "1000")?;
+    result
+}
+
+/// An actor that waits in the kernel.
+fn waiting(actor: Actor) -> Result<Actor> {
+    until("the actor waits", ms(5_000), || {
+        process::state(actor.pid()) == Some('D')
+    })?;
+    Ok(actor)
+}
+
+fn killed_waiting(context: &Context) -> Result<()> {
+    patient(|| {
+        let pid = stop()?;
+        let actor = waiting(Actor::spawn(&["write", sample::PATH, "5"])?)?;
+        let (killed, took) = timed(|| actor.kill());
+        killed?;
+        context.at_once(took)?;
+        process::signal(pid, Signal::CONT)?;
+        sample::ask(6)?;
+        ensure!(DRIVER.pid()? == pid, "the handler was replaced");
+        DRIVER.expect("last_error", "4 caller received a fatal signal")
+    })
+}
+
+fn killed_working(context: &Context) -> Result<()> {
+    let driver = Driver("hostile");
+    let session = Session::load(driver.0)?;
+    session.echo()?;
+    let pid = driver.pid()?;
+    let begin = Instant::now();
+    let actor = waiting(Actor::send(&session, "call 64 spin")?)?;
+    until("the handler computes", ms(5_000), || {
+        process::state(pid) == Some('R')
+    })?;
+    let (killed, took) = timed(|| actor.kill());
+    killed?;
+    if context.mode == Mode::Deterministic {
+        ensure!(took < ms(300), "the caller took {took:?} to die");
+    }
+    // It still works on what it has read. Nobody else may get its answer.
+    session.echo()?;
+    let took = begin.elapsed();
+    ensure!(
+        took >= ms(490),
+        "the next request was served after {took:?}"
+    );
+    ensure!(
+        took <= ms(500) + context.grace(),
+        "the next request was served after {took:?}"
+    );
+    ensure!(driver.pid()? != pid, "the handler still is {pid}");
+    driver.expect("replies", "2")
+}
+
+fn killed_queueing(context: &Context) -> Result<()> {
+    patient(|| {
+        let pid = stop()?;
+        let first = waiting(Actor::spawn(&["write", sample::PATH, "1"])?)?;
+        let second = waiting(Actor::spawn(&["write", sample::PATH, "2"])?)?;
+        let third = waiting(Actor::spawn(&["write", sample::PATH, "3"])?)?;
+        let (killed, took) = timed(|| second.kill());
+        killed?;
+        context.at_once(took)?;
+        process::signal(pid, Signal::CONT)?;
+        first.wait()?.0.context("the first caller")?;
+        third.wait()?.0.context("the third caller")?;
+        ensure!(DRIVER.pid()? == pid, "the handler was replaced");
+        Ok(())
+    })
+}
+
+fn killed_starting(context: &Context) -> Result<()> {
+    let driver = Driver("hostile-silent");
+    let session = Session::load(driver.0)?;
+    let actor = Actor::send(&session, "start")?;
+    until("the handler starts", ms(5_000), || {
+        driver.get("starts").is_ok_and(|starts| starts == "1")
+    })?;
+    let (killed, took) = timed(|| waiting(actor)?.kill());
+    killed?;
+    if context.mode == Mode::Deterministic {
+        ensure!(took < ms(300), "the caller took {took:?} to die");
+    }
+    driver.await_value("last_exit", "signal 9")?;
+    driver.expect("pid", "0")
+}
+
+fn bounded(_: &Context) -> Result<()> {
+    patient(|| {
+        let pid = stop()?;
+        thread::scope(|scope| {
+            // One is served, 64 wait.
+            let callers: Vec<_> = (0..65)
+                .map(|offset| scope.spawn(move || sample::ask(offset)))
+                .collect();
+            let full = until("65 callers wait", ms(20_000), || {
+                process::waiting_threads() == 65
+            });
+            let (refused, took) = timed(|| sample::ask(65));
+            process::signal(pid, Signal::CONT)?;
+            for (offset, caller) in callers.into_iter().enumerate() {
+                let written = caller
+                    .join()
+                    .map_err(|_| anyhow::anyhow!("a caller panicked"))?;
+                ensure!(written.is_ok(), "caller {offset}: {written:?}");
+            }
+            full?;
+            ensure!(
+                refused == Err(Errno::AGAIN),
+                "the 66th caller got {refused:?}"
+            );
+            ensure!(took < ms(1_000), "it was turned away after {took:?}");
+            ensure!(DRIVER.pid()? == pid, "the handler was replaced");
+            Ok(())
+        })
+    })
+}
+
+fn in_turn(_: &Context) -> Result<()> {
+    patient(|| {
+        let pid = stop()?;
+        let order = Mutex::new(Vec::new());
+        thread::scope(|scope| {
+            let mut queued = Ok(());
+            for number in 0..6 {
+                let order = &order;
+                scope.spawn(move || {
+                    let written = sample::ask(number);
+                    if let (Ok(_), Ok(mut order)) = (written, order.lock()) {
+                        order.push(number);
+                    }
+                });
+                let wanted = number as usize + 1;
+                let next = until("the next caller waits", ms(5_000), || {
+                    process::waiting_threads() == wanted
+                });
+                queued = queued.and(next);
+            }
+            process::signal(pid, Signal::CONT)?;
+            queued
+        })?;
+        let order = order
+            .into_inner()
+            .map_err(|_| anyhow::anyhow!("a caller panicked"))?;
+        ensure!(order.len() == 6, "served: {order:?}");
+        // The threads note themselves after they were served, so neighbours may swap.
+        let near = |(place, number): (usize, &u32)| place.abs_diff(*number as usize) <= 1;
+        ensure!(order.iter().enumerate().all(near), "served: {order:?}");
+        Ok(())
+    })
+}
+
+fn queue_deadline(context: &Context) -> Result<()> {
+    DRIVER.set("deadline_ms", "200")?;
+    let result = thread::scope(|scope| {
+        stop()?;
+        let callers: Vec<_> = (0..5)
+            .map(|offset| scope.spawn(move || timed(|| sample::ask(offset))))
+            .collect();
+        let mut late = 0;
+        for caller in callers {
+            let (written, took) = caller
+                .join()
+                .map_err(|_| anyhow::anyhow!("a caller panicked"))?;
+            // Whoever had its turn when the stopped handler was killed is served by the next one.
+            ensure!(
+                matches!(written, Ok(_) | Err(Errno::TIMEDOUT)),
+                "a caller got {written:?}"
+            );
+            ensure!(
+                took <= ms(200) + context.grace(),
+                "a caller waited {took:?}"
+            );
+            late += usize::from(written.is_err());
+        }
+        ensure!(late >= 1, "no caller met the deadline");
+        Ok(())
+    });
+    DRIVER.set("deadline_ms", "1000")?;
+    result?;
+    sample::ask(1)?;
+    Ok(())
+}
+
+fn one_file(_: &Context) -> Result<()> {
+    patient(|| {
+        let pid = stop()?;
+        let file = sample::open()?;
+        thread::scope(|scope| {
+            let first = scope.spawn(|| rustix::io::write(&file, b"1"));
+            let waits = until("the first writer waits", ms(5_000), || {
+                process::waiting_threads() == 1
+            });
+            let second = rustix::io::write(&file, b"2");
+            process::signal(pid, Signal::CONT)?;
+            let first = first
+                .join()
+                .map_err(|_| anyhow::anyhow!("a writer panicked"))?;
+            waits?;
+            ensure!(first == Ok(1), "the first writer got {first:?}");
+            ensure!(
+                second == Err(Errno::BUSY),
+                "the second writer got {second:?}"
+            );
+            Ok(())
+        })
+    })
+}
+
+/// How long handlers are killed at random, and how often at least.
+const HAVOC: Duration = ms(3_000);
+const KILLS: u32 = 20;
+
+fn killed_at_random(context: &Context) -> Result<()> {
+    let over = AtomicBool::new(false);
+    let (served, lost) = (AtomicU32::new(0), AtomicU32::new(0));
+    let wrong = Mutex::new(Vec::new());
+    let mut kills = 0;
+    thread::scope(|scope| {
+        for caller in 1..=10 {
+            let (over, served, lost, wrong) = (&over, &served, &lost, &wrong);
+            scope.spawn(move || {
+                for offset in Offsets::new(caller) {
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    match sample::ask(offset) {
+                        Ok(_) => served.fetch_add(1, Ordering::Relaxed),
+                        Err(Errno::CONNRESET | Errno::CONNREFUSED) => {
+                            lost.fetch_add(1, Ordering::Relaxed)
+                        }
+                        Err(other) => {
+                            wrong.lock().map(|mut wrong| wrong.push(other)).ok();
+                            0
+                        }
+                    };
+                }
+            });
+        }
+        let begin = Instant::now();
+        let mut random = Offsets::new(77);
+        while begin.elapsed() < HAVOC || (kills < KILLS && begin.elapsed() < 10 * HAVOC) {
+            thread::sleep(Duration::from_micros(
+                5_000 + u64::from(random.next().unwrap_or(0) % 40_000),
+            ));
+            let killed = DRIVER
+                .pid()
+                .and_then(|pid| process::signal(pid, Signal::KILL));
+            kills += u32::from(killed.is_ok());
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    let (served, lost) = (served.into_inner(), lost.into_inner());
+    let wrong = wrong.into_inner().unwrap_or_default();
+    ensure!(
+        wrong.is_empty(),
+        "callers got {wrong:?}; {served} were served, {lost} lost, {kills} kills"
+    );
+    ensure!(kills >= KILLS, "only {kills} handlers were killed");
+    ensure!(
+        served >= 50,
+        "only {served} requests were served, {lost} were lost"
+    );
+    if context.mode == Mode::Deterministic {
+        ensure!(lost > 0, "{kills} kills and none met a request");
+    }
+    DRIVER.restart()?;
+    for offset in Offsets::new(5).take(20) {
+        sample::ask(offset)?;
+    }
+    Ok(())
+}
+
+/// The priority of both; any will do, but it must be the same.
+const PRIORITY: u32 = 10;
+
+fn fifo(context: &Context) -> Result<()> {
+    let driver = Driver("hostile");
+    let session = Session::load(driver.0)?;
+    session.echo()?;
+    let pid = driver.pid()?;
+    let all = sched_getaffinity(None)?;
+    let mut first = CpuSet::new();
+    first.set(0);
+    sched_setaffinity(Pid::from_raw(pid), &first)?;
+    let status = std::process::Command::new("chrt")
+        .args(["--fifo", "--pid", &PRIORITY.to_string(), &pid.to_string()])
+        .status()
+        .context("cannot run chrt")?;
+    ensure!(status.success(), "chrt ended with {status}");
+    // The actor inherits the processor.
+    sched_setaffinity(None, &first)?;
+    let actor = Actor::send_fifo(&session, "call 64 spin", PRIORITY);
+    sched_setaffinity(None, &all)?;
+    let actor = actor?;
+    // Should the deadline not hold, this gets the processor when the kernel takes it from the
+    // real-time class for a moment, and ends the test.
+    let begin = Instant::now();
+    while process::exists(pid) && begin.elapsed() < ms(10_000) {
+        thread::sleep(ms(20));
+    }
+    let held = !process::exists(pid);
+    let _ = process::signal(pid, Signal::KILL);
+    let (result, text) = actor.wait()?;
+    result.context("the caller's write")?;
+    let took = Duration::from_nanos(text.trim().parse().context("the caller's time")?);
+    session
+        .result()?
+        .refused(Errno::TIMEDOUT, "deadline passed, request read")?;
+    ensure!(
+        held,
+        "the handler outlived its deadline; the caller was free after {took:?}"
+    );
+    context.at_deadline(ms(500), took)?;
+    session.echo()
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Nothing stays behind, however often.
+
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::harness::{Context, Mode, Topic, test_only};
+use crate::kernel;
+use crate::sample::{self, MODULE};
+use crate::time::ms;
+use crate::{modules, process};
+
+pub(crate) const TOPIC: Topic = Topic {
+    name: "leaks",
+    modules: &["umd"],
+    tests: &[test_only(
+        Mode::Deterministic,
+        "500 rounds of load, one request, unload: nothing grows",
+        rounds,
+    )],
+};
+
+/// Rounds after which caches and pools have the size that they keep.
+const WARM_UP: u32 = 50;
+
+/// Rounds that are measured.
+const ROUNDS: u32 = 450;
+
+/// What the system holds.
+struct Holdings {
+    processes: usize,
+    mounts: String,
+    /// KiB.
+    unreclaimable: i64,
+    free: i64,
+    available: i64,
+    slabs: std::collections::BTreeMap<String, i64>,
+}
+
+fn holdings() -> Result<Holdings> {
+    // What is freed after a grace period of RCU, or by a kernel worker, has a moment for that.
+    thread::sleep(ms(500));
+    kernel::drop_caches()?;
+    thread::sleep(ms(500));
+    Ok(Holdings {
+        processes: user_processes(),
+        mounts: kernel::mounts()?,
+        unreclaimable: kernel::meminfo("SUnreclaim")?,
+        free: kernel::meminfo("MemFree")?,
+        available: kernel::meminfo("MemAvailable")?,
+        slabs: kernel::slabs()?,
+    })
+}
+
+/// Kernel threads come and go as the kernel likes; they have no memory map.
+fn user_processes() -> usize {
+    let is_user = |pid: &i32| process::read(*pid, "maps").is_ok_and(|maps| !maps.is_empty());
+    process::all().iter().filter(|pid| is_user(pid)).count()
+}
+
+fn round(file: &std::path::Path) -> Result<()> {
+    modules::insert(file).context("load")?;
+    sample::ask(131_071).context("request")?;
+    modules::remove(MODULE).context("unload")
+}
+
+fn rounds(_: &Context) -> Result<()> {
+    let file = modules::file(MODULE)?;
+    let repeat = |count| {
+        (0..count).try_for_each(|number| round(&file).with_context(|| format!("round {number}")))
+    };
+    repeat(WARM_UP)?;
+    let before = holdings()?;
+    repeat(ROUNDS)?;
+    let after = holdings()?;
+
+    ensure!(
+        after.processes == before.processes,
+        "processes: {} and then {}",
+        before.processes,
+        after.processes
+    );
+    ensure!(
+        after.mounts == before.mounts,
+        "mounts:\n{}and then\n{}",
+        before.mounts,
+        after.mounts
+    );
+    // A single object that every round leaves would be ROUNDS objects more in its cache; whatever
+    // else a kernel does in that time moves no cache by half as much.
+    for (name, count) in &after.slabs {
+        let grown = count - before.slabs.get(name).copied().unwrap_or_default();
+        ensure!(
+            grown < i64::from(ROUNDS) / 2,
+            "slab cache {name} has {grown} objects more after {ROUNDS} rounds"
+        );
+    }
+    // Below a page each eight rounds: what leaks pages, by whatever allocator, leaks at least one
+    // in every round.
+    let limit = i64::from(ROUNDS) / 8 * 4;
+    for (name, more) in [
+        ("SUnreclaim", after.unreclaimable - before.unreclaimable),
+        ("memory that is not free", before.free - after.free),
+        (
+            "memory that is not available",
+            before.available - after.available,
+        ),
+    ] {
+        ensure!(
+            more < limit,
+            "{name}: {more} KiB more after {ROUNDS} rounds"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The suite: one file a topic.
+
+mod callers;
+mod early;
+mod faults;
+mod leaks;
+mod load;
+mod lockdown;
+mod sample;
+mod starts;
+mod stress;
+mod trace;
+mod unload;
+
+use anyhow::Result;
+
+use crate::harness::{self, Mode, Topic};
+
+/// All topics. The first one looks at what happened before the suite began.
+const TOPICS: &[&Topic] = &[
+    &early::TOPIC,
+    &load::TOPIC,
+    &sample::TOPIC,
+    &trace::TOPIC,
+    &lockdown::TOPIC,
+    &faults::TOPIC,
+    &starts::TOPIC,
+    &callers::TOPIC,
+    &unload::TOPIC,
+    &stress::TOPIC,
+    &leaks::TOPIC,
+];
+
+/// Runs it. True if nothing failed.
+pub(crate) fn run(mode: Mode, only: &str) -> Result<bool> {
+    harness::run(TOPICS, mode, only)
+}
