@@ -23,7 +23,7 @@ const MACHINES: usize = 2;
 /// The Rust of umd.ko and that of driver modules exclude each other: what belongs to the former alone is checked
 /// with the feature `host`.
 const HOST: &[(&str, u64, &[&str])] = &[
-    ("formatting", 2, &["fmt", "--all", "--check"]),
+    ("formatting", 2, &["fmt", "--all", "--check", "--", "-l"]),
     (
         "clippy",
         30,
@@ -98,7 +98,10 @@ pub(crate) fn run(kernels: &[Id], quick: bool, setup: Setup) -> Result<Counts> {
     for (name, seconds, arguments) in HOST {
         let result = progress::step(name, Duration::from_secs(*seconds), || {
             let mut cargo = run::cargo();
-            cargo.args(*arguments).env("RUSTDOCFLAGS", "-Dwarnings");
+            cargo
+                .args(*arguments)
+                .env("RUSTDOCFLAGS", "-Dwarnings")
+                .env("CARGO_TERM_COLOR", "never");
             if arguments.first() == Some(&"clippy") {
                 cargo.args(LINTS);
             }
@@ -169,7 +172,7 @@ fn boot_all(ready: &[Ready], program: &Path, quick: bool, report: &Report) -> Re
 fn boot(ready: &Ready, mode: Mode, program: &Path, report: &Report) {
     let name = format!("{} {}", ready.kernel.name, mode.name());
     let mut guest = report.guest(&name);
-    let result = progress::step(&format!("test {name}"), Duration::from_secs(180), || {
+    let result = progress::step(&format!("test {name}"), Duration::from_secs(300), || {
         let arguments = ["suite", "--mode", mode.name()];
         let machine = guest::machine(&ready.kernel, &ready.modules, program, &arguments)?;
         // Loaded before even /proc is mounted: the suite begins with that.
