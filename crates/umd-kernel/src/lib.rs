@@ -3,10 +3,10 @@
 //!
 //! Two things are built from this crate, for stock kernels that know no Rust:
 //!
-//! - with the feature `host`, the Rust of `umd.ko`: [`host`] implements the traits of
+//! - with the feature `host`, the Rust of `umd.ko`: `host` implements the traits of
 //!   [`umd_core::host`] over the C shims in `kernel/shim`;
-//! - without it, the API for driver modules written in Rust: [`driver`], [`module`],
-//!   [`securityfs`].
+//! - without it, the API for driver modules written in Rust: `driver`, `module`,
+//!   `securityfs`.
 //!
 //! Only [`ffi`] holds `unsafe`. Nothing here can panic: the build looks for it in the object.
 #![no_std]

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A driver module's entry.
 //!
-//! ```ignore
+//! ```text
 //! struct Sample { /* what the module owns */ }
 //!
 //! impl umd_kernel::module::Module for Sample {
-//!     fn init(blob: &Blob<'_>) -> Result<Self, Errno> { … }
+//!     fn init(blob: &Blob<'_>) -> Result<Self, Errno> { todo!() }
 //! }
 //!
 //! umd_kernel::module!(Sample);

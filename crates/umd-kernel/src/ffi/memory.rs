@@ -31,7 +31,7 @@ fn place<T>(value: T) -> Result<NonNull<T>, Error> {
 ///
 /// # Invariants
 ///
-/// The pointer came from [`place`] and has no other owner.
+/// The pointer came from `place` and has no other owner.
 pub struct Box<T>(NonNull<T>);
 
 // SAFETY: a Box owns its value, so it is as free to move and share as that.
@@ -97,7 +97,7 @@ struct Counted<T> {
 ///
 /// # Invariants
 ///
-/// The pointer came from [`place`]; `count` is the number of `Arc`s and of raw references given to C.
+/// The pointer came from `place`; `count` is the number of `Arc`s and of raw references given to C.
 pub struct Arc<T> {
     pointer: NonNull<Counted<T>>,
     owns: PhantomData<Counted<T>>,

@@ -11,7 +11,7 @@ const MAX: usize = 31;
 ///
 /// # Invariants
 ///
-/// `bytes[len]` is the first 0, and `len` is at most [`MAX`].
+/// `bytes[len]` is the first 0, and `len` is at most 31.
 pub struct Name {
     bytes: [u8; MAX + 1],
     len: usize,
