@@ -36,6 +36,8 @@ fn told<T>(result: Result<T, Errno>) -> String {
         Err(Errno::CONNRESET) => "ECONNRESET".to_owned(),
         Err(Errno::CONNREFUSED) => "ECONNREFUSED".to_owned(),
         Err(Errno::HOSTDOWN) => "EHOSTDOWN".to_owned(),
+        Err(Errno::INVAL) => "EINVAL".to_owned(),
+        Err(Errno::AGAIN) => "in use".to_owned(),
         Err(error) => error.to_string(),
     }
 }
@@ -101,7 +103,7 @@ fn offsets() -> Result<()> {
     }
     line("replies, each byte checked", DRIVER.get("replies")?);
     let refused = sample::write("131072");
-    line("an offset out of range", format!("{refused:?}"));
+    line("an offset out of range", told(refused));
     ensure!(refused == Err(Errno::INVAL), "131072 was not refused");
     Ok(())
 }
@@ -175,7 +177,7 @@ fn unload() -> Result<()> {
     let (refused, took) = timed(|| modules::remove(MODULE));
     line(
         "rmmod sample_umd, file open",
-        format!("{refused:?} after {took:.0?}"),
+        format!("{} after {took:.0?}", told(refused)),
     );
     ensure!(refused == Err(Errno::AGAIN), "rmmod was not refused");
     let (result, file) = caller
