@@ -126,8 +126,12 @@ fn choose<'t>(topic: &'t Topic, mode: Mode, only: &str) -> Vec<&'t Test> {
     let tests = topic.tests.iter();
     tests
         .filter(|test| test.only.is_none_or(|wanted| wanted == mode))
-        .filter(|test| topic.name.contains(only) || test.name.contains(only))
+        .filter(|test| full_name(topic, test.name).contains(only))
         .collect()
+}
+
+fn full_name(topic: &Topic, name: &str) -> String {
+    format!("{}: {name}", topic.name)
 }
 
 fn run_topic(report: &Report, context: &Context, topic: &Topic, tests: &[&Test]) {
@@ -226,7 +230,7 @@ impl Report {
 
     /// Runs one test and reports it. True if it passed.
     fn point(&self, topic: &Topic, name: &str, run: impl FnOnce() -> Result<()>) -> bool {
-        let name = format!("{}: {name}", topic.name);
+        let name = full_name(topic, name);
         let (mut number, mut failures) = *lock(&self.counts);
         number += 1;
         *lock(&self.running) = Some((number, name.clone(), Instant::now()));

@@ -7,7 +7,7 @@
 //! umd-guest bench                                          one JSON line a measurement
 //! ```
 //!
-//! `--only` runs the tests whose topic or name contains the text. There is also `umd-guest actor …`:
+//! `--only` runs the tests whose name, `topic: name`, contains the text. There is also `umd-guest actor …`:
 //! what the suite runs as a process of its own, to be killed or to be somebody else (`actor.rs`).
 #![forbid(unsafe_code)]
 

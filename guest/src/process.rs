@@ -43,11 +43,8 @@ pub(crate) fn exists(pid: i32) -> bool {
 
 /// The process's state: R, S, D, T, Z.
 pub(crate) fn state(pid: i32) -> Option<char> {
-    state_in(&fs::read_to_string(path(pid, "stat")).ok()?)
-}
-
-/// The state is what follows the name, which stands in parentheses and may hold anything.
-fn state_in(stat: &str) -> Option<char> {
+    let stat = fs::read_to_string(path(pid, "stat")).ok()?;
+    // It follows the name, which stands in parentheses and may hold anything.
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
@@ -66,14 +63,17 @@ pub(crate) fn all() -> Vec<i32> {
     numbers("/proc")
 }
 
-/// How many of this process's threads wait in the kernel and only a fatal signal can wake them: the
-/// way in which a caller waits for its handler.
+/// Whether a task waits in umd for a handler, or for its turn, and only a fatal signal can wake it.
+pub(crate) fn waits(task: i32) -> bool {
+    // A thread waits in this way for other things as well (memory, say); where is in its stack.
+    let stack = fs::read_to_string(path(task, "stack")).unwrap_or_default();
+    stack.contains("[umd]") && state(task) == Some('D')
+}
+
+/// How many of this process's threads wait like that.
 pub(crate) fn waiting_threads() -> usize {
-    numbers("/proc/self/task")
-        .into_iter()
-        .filter_map(|thread| fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok())
-        .filter(|stat| state_in(stat) == Some('D'))
-        .count()
+    let threads = numbers("/proc/self/task").into_iter();
+    threads.filter(|thread| waits(*thread)).count()
 }
 
 fn numbers(directory: &str) -> Vec<i32> {

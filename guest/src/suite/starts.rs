@@ -151,7 +151,8 @@ fn half_read(_: &Context) -> Result<()> {
 fn crash(_: &Context) -> Result<()> {
     let driver = Driver("hostile-crash");
     let session = Session::load(driver.0)?;
-    let words = "handler died before it read the request";
+    // Before its hello is noticed, or after it.
+    let words = "handler died before";
     session.call("echo x")?.refused(Errno::CONNREFUSED, words)?;
     driver.await_value("last_exit", "exit 8")?;
     driver.expect("starts", "2")
@@ -208,7 +209,8 @@ fn fails(context: &Context) -> Result<()> {
     driver.await_value("exits", "6")?;
     // The operator forgives; the handler is as it was.
     let _ = driver.set("restart", "1");
-    driver.expect("starts", "7")?;
+    let starts = driver.number("starts")?;
+    ensure!(starts > 6, "nothing was started after a restart");
     let state = driver.get("state")?;
     ensure!(state != "failed", "it is {state} after a restart");
     let answer = session.call("echo x")?;

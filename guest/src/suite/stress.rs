@@ -25,12 +25,12 @@ pub(crate) const TOPIC: Topic = Topic {
 };
 
 /// How long each test makes trouble.
-const TIME: Duration = ms(3_000);
+const TIME: Duration = ms(2_000);
 
 /// How often what was tried ended how. `None` is success.
 type Tally = BTreeMap<Option<i32>, u32>;
 
-/// Four writers that open, write and close until it is over; what became of it.
+/// Four writers that open, write, close and pause until it is over; what became of it.
 fn under_load(trouble: impl FnOnce(Instant) -> Result<()>) -> Result<Tally> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -43,6 +43,7 @@ fn under_load(trouble: impl FnOnce(Instant) -> Result<()>) -> Result<Tally> {
                         if over.load(Ordering::Relaxed) {
                             break;
                         }
+                        let begin = Instant::now();
                         // An error of open is told from one of write by its sign.
                         let result = match sample::open() {
                             Ok(file) => rustix::io::write(&file, offset.to_string().as_bytes())
@@ -51,9 +52,8 @@ fn under_load(trouble: impl FnOnce(Instant) -> Result<()>) -> Result<Tally> {
                             Err(error) => Some(-error.raw_os_error()),
                         };
                         *tally.entry(result).or_default() += 1;
-                        if result.is_some() {
-                            thread::sleep(Duration::from_micros(200));
-                        }
+                        // Without a pause there would be no moment in which nobody has the file open.
+                        thread::sleep(begin.elapsed() * 2);
                     }
                     tally
                 })

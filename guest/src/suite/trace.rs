@@ -2,6 +2,8 @@
 //! The trace events.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
@@ -31,8 +33,8 @@ fn switch(on: bool) -> Result<()> {
     fs::write(&path, if on { "1" } else { "0" }).with_context(|| format!("writing to {path}"))
 }
 
-/// What umd's events say while `work` is done, from the event's name on.
-fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<String>> {
+/// What umd's events say while `work` is done: who was running, and from the event's name on.
+fn lines(work: impl FnOnce() -> Result<()>) -> Result<Vec<(String, String)>> {
     let path = format!("{TRACING}/trace");
     fs::write(&path, "")?;
     switch(true)?;
@@ -43,8 +45,38 @@ fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<String>> {
     let events = text.lines().filter(|line| !line.starts_with('#'));
     Ok(events
         .filter_map(|line| line.split_once(": umd_"))
-        .map(|(_, event)| event.to_owned())
+        .map(|(who, event)| (who.to_owned(), event.to_owned()))
         .collect())
+}
+
+fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<String>> {
+    let events = lines(work)?.into_iter();
+    Ok(events.map(|(_, event)| event).collect())
+}
+
+/// The threads that hand a request over while `work` is done and for some time after it, in order.
+pub(super) fn callers(work: impl FnOnce() -> Result<()>, time: Duration) -> Result<Vec<i32>> {
+    let events = lines(|| {
+        work()?;
+        thread::sleep(time);
+        Ok(())
+    })?;
+    let requests = events
+        .iter()
+        .filter(|(_, event)| event.starts_with("request:"));
+    requests
+        // As in "umd-guest-123     [000] ..... 12.345678".
+        .map(|(who, _)| {
+            let task = who
+                .trim_start()
+                .split_whitespace()
+                .next()
+                .unwrap_or_default();
+            let id = task.rsplit_once('-').map(|(_, id)| id.parse());
+            id.context("an event without a task")?
+                .context("a task without an id")
+        })
+        .collect()
 }
 
 /// The value of a field, as in `name=value`.
@@ -105,6 +137,7 @@ fn timeout(_: &Context) -> Result<()> {
 }
 
 fn restart(_: &Context) -> Result<()> {
+    DRIVER.restart()?;
     let (old, exits) = (DRIVER.pid()?, DRIVER.number("exits")?);
     let events = traced(|| {
         DRIVER.restart()?;

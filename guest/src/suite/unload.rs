@@ -154,7 +154,7 @@ fn restart_writer(context: &Context) -> Result<()> {
     let path = spinning.path("restart");
     let actor = Actor::spawn(&["write", &path.to_string_lossy(), "1"])?;
     until("the writer sits in an exchange", ms(5_000), || {
-        process::state(actor.pid()) == Some('D')
+        process::waits(actor.pid())
             && spinning
                 .pid()
                 .is_ok_and(|pid| process::state(pid) == Some('R'))
@@ -181,7 +181,6 @@ fn restart_writer(context: &Context) -> Result<()> {
 fn close_working(context: &Context) -> Result<()> {
     modules::load(session::MODULE)?;
     let session = Session::load("hostile")?;
-    session.call("twice")?.expect(b"twice")?;
     session.echo()?;
     let pid = Driver("hostile").pid()?;
     let actor = Actor::send(&session, "call 64 spin")?;
