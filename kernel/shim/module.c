@@ -16,6 +16,8 @@ EXPORT_SYMBOL_GPL(umd_free);
 EXPORT_SYMBOL_GPL(umd_alloc_big);
 EXPORT_SYMBOL_GPL(umd_free_big);
 EXPORT_SYMBOL_GPL(umd_now);
+EXPORT_SYMBOL_GPL(umd_file_new);
+EXPORT_SYMBOL_GPL(umd_file_free);
 
 static int __init umd_init(void)
 {

@@ -14,10 +14,12 @@
 #include <linux/types.h>
 
 struct file;
+struct file_operations;
 struct module;
 struct pid;
 struct poll_table_struct;
 struct umd_driver;
+struct umd_file;
 struct umd_image;
 struct umd_lock;
 struct umd_sysfs;
@@ -106,6 +108,11 @@ int umd_sysfs_init(void);
 void umd_sysfs_exit(void);
 ssize_t umd_rs_sysfs_show(void *driver, u32 index, char *page, size_t len);
 ssize_t umd_rs_sysfs_store(void *driver, u32 index, const char *text, size_t len);
+
+/* securityfs.c: for driver modules, which know these two from driver/driver.h. */
+struct umd_file *umd_file_new(const char *name, u16 mode, const struct file_operations *fops,
+			      void *data, int *error);
+void umd_file_free(struct umd_file *file);
 
 /* trace.c: any context. pid may be NULL. */
 void umd_trace_start(const char *driver, struct pid *pid, int error);

@@ -10,7 +10,14 @@
 
 #include <linux/types.h>
 
+struct file_operations;
+struct umd_file;
 struct umd_mod_file;
+
+/* umd.ko's. */
+struct umd_file *umd_file_new(const char *name, u16 mode, const struct file_operations *fops,
+			      void *data, int *error);
+void umd_file_free(struct umd_file *file);
 
 /* entry.c */
 int umd_mod_rs_init(void);

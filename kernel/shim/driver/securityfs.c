@@ -3,31 +3,32 @@
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
-#include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include "driver.h"
 
 struct umd_mod_file {
-	struct dentry *dentry;
+	struct umd_file *file;
 	size_t write_max;
 	void *interface;
 };
 
 /* One open file. */
 struct opened {
+	const struct umd_mod_file *owner;
 	struct mutex lock;
 	void *session;
 };
 
 static int file_open(struct inode *inode, struct file *file)
 {
-	struct umd_mod_file *owner = inode->i_private;
+	const struct umd_mod_file *owner = file->private_data;
 	struct opened *opened = kmalloc(sizeof(*opened), GFP_KERNEL);
 	int error = 0;
 
 	if (!opened)
 		return -ENOMEM;
+	opened->owner = owner;
 	mutex_init(&opened->lock);
 	opened->session = umd_mod_rs_file_open(owner->interface, &error);
 	if (!opened->session) {
@@ -35,6 +36,8 @@ static int file_open(struct inode *inode, struct file *file)
 		return error;
 	}
 	file->private_data = opened;
+	/* Else a second writer would wait for the first one's handler in a lock, unkillable. */
+	file->f_mode &= ~FMODE_ATOMIC_POS;
 	return 0;
 }
 
@@ -53,8 +56,8 @@ static int file_release(struct inode *inode, struct file *file)
  */
 static ssize_t file_write(struct file *file, const char __user *from, size_t len, loff_t *pos)
 {
-	struct umd_mod_file *owner = file_inode(file)->i_private;
 	struct opened *opened = file->private_data;
+	const struct umd_mod_file *owner = opened->owner;
 	ssize_t result;
 	char *text;
 
@@ -109,19 +112,17 @@ struct umd_mod_file *umd_mod_file_new(const char *name, u16 mode, size_t write_m
 		return NULL;
 	file->write_max = write_max;
 	file->interface = interface;
-	file->dentry = securityfs_create_file(name, mode, NULL, file, &file_fops);
-	if (IS_ERR(file->dentry)) {
-		*error = PTR_ERR(file->dentry);
+	file->file = umd_file_new(name, mode, &file_fops, file, error);
+	if (!file->file) {
 		kfree(file);
 		return NULL;
 	}
-	*error = 0;
 	return file;
 }
 
 /* Nobody has it open any more: else the module would be in use. */
 void umd_mod_file_free(struct umd_mod_file *file)
 {
-	securityfs_remove(file->dentry);
+	umd_file_free(file->file);
 	kfree(file);
 }
