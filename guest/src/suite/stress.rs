@@ -129,7 +129,7 @@ fn restarts_under_load(_: &Context) -> Result<()> {
     let tally = under_load(|begin| {
         while begin.elapsed() < TIME || (restarts < 20 && begin.elapsed() < 10 * TIME) {
             let number = random.next().unwrap_or(0);
-            if number % 3 == 0 {
+            if number.is_multiple_of(3) {
                 // It may have none just now.
                 let _ = DRIVER
                     .pid()

@@ -67,11 +67,7 @@ pub(super) fn callers(work: impl FnOnce() -> Result<()>, time: Duration) -> Resu
     requests
         // As in "umd-guest-123     [000] ..... 12.345678".
         .map(|(who, _)| {
-            let task = who
-                .trim_start()
-                .split_whitespace()
-                .next()
-                .unwrap_or_default();
+            let task = who.split_whitespace().next().unwrap_or_default();
             let id = task.rsplit_once('-').map(|(_, id)| id.parse());
             id.context("an event without a task")?
                 .context("a task without an id")
