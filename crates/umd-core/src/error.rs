@@ -123,9 +123,9 @@ pub enum LockdownCheck {
 pub enum StartError {
     /// The kernel did not execute the image; its own reason.
     Exec(Errno),
-    /// It died before it said hello.
+    /// It died before it was in service.
     Died,
-    /// It did not say hello within the start deadline.
+    /// It was not in service within the start deadline.
     TimedOut,
     /// What it said was no hello.
     Hello(Violation),
@@ -305,8 +305,8 @@ impl StartError {
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Exec(_) => "image could not be executed",
-            Self::Died => "handler died before its hello",
-            Self::TimedOut => "no hello within the start deadline",
+            Self::Died => "handler died during its start",
+            Self::TimedOut => "handler not ready within the start deadline",
             Self::Hello(_) => "first frame is no hello",
             Self::Lockdown(check) => check.describe(),
             Self::Health => "handler failed the health check",

@@ -3,7 +3,7 @@
 //!
 //! [`umd_core::exchange`] is the journey; here is what it needs of the kernel.
 
-use super::process::Process;
+use super::process::{self, Process};
 use crate::ffi::exports::HealthCheck;
 use crate::ffi::image::Image;
 use crate::ffi::lock::SpinLock;
@@ -309,11 +309,13 @@ impl Driver {
             None => Ok(()),
             Some(check) if check.run(process) => Ok(()),
             Some(_) => {
+                let ended = process.ended();
                 process.abort();
-                Err(if task::is_dying() {
-                    StartError::Interrupted
-                } else {
-                    StartError::Health
+                Err(match ended {
+                    _ if task::is_dying() => StartError::Interrupted,
+                    // What it said was wrong, and not its end.
+                    None | Some(Ended::Broken(_)) => StartError::Health,
+                    Some(ended) => process::start_error(ended),
                 })
             }
         }

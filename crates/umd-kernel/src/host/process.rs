@@ -51,6 +51,10 @@ const POLLHUP: u32 = 0x10;
 /// `include/linux/errno.h`; never seen by user space.
 const ERESTARTSYS: i32 = 512;
 
+/// What exec says when SIGKILL cuts it short, as in `include/linux/errno.h`: `EINTR`, `E2BIG` (its
+/// one argument and empty environment are never too big), `EFAULT`, and the errnos of a restart.
+const KILLED_IN_EXEC: [i32; 7] = [4, 7, 14, 512, 513, 514, 516];
+
 struct Channel {
     transfer: Transfer,
     /// When the timer will look; it is started again only for something earlier.
@@ -129,12 +133,26 @@ impl Process {
     pub fn start(this: &Arc<Self>, deadline: Instant) -> Result<(), StartError> {
         this.arm(&mut this.channel.lock(), deadline);
         let result = raw::spawn(this, this.driver.image(), this.driver.name())
-            .map_err(StartError::Exec)
+            .map_err(|errno| this.exec_error(errno))
             .and_then(|()| this.await_hello());
         if result.is_err() {
             this.abort();
         }
         result
+    }
+
+    /// Why it was not executed: a process that is killed on the way gives all kinds of errnos.
+    fn exec_error(&self, errno: Errno) -> StartError {
+        match self.ended() {
+            Some(ended) => start_error(ended),
+            None if KILLED_IN_EXEC.contains(&errno.get()) => StartError::Died,
+            None => StartError::Exec(errno),
+        }
+    }
+
+    /// Why the channel is closed, once it is.
+    pub fn ended(&self) -> Option<Ended> {
+        self.channel.lock().transfer.ended()
     }
 
     fn await_hello(&self) -> Result<(), StartError> {
@@ -476,7 +494,8 @@ fn next_id(last: u32) -> NonZeroU32 {
     NonZeroU32::new(last.wrapping_add(1)).unwrap_or(NonZeroU32::MIN)
 }
 
-fn start_error(ended: Ended) -> StartError {
+/// What the end of a process means for its start.
+pub fn start_error(ended: Ended) -> StartError {
     match ended {
         Ended::Died(_) => StartError::Died,
         Ended::TimedOut(_) => StartError::TimedOut,
