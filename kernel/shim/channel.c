@@ -61,6 +61,12 @@ struct file *umd_channel_file(void *process, int *error)
 	return file;
 }
 
+/* Is this the channel of that process? */
+bool umd_channel_is(const struct file *file, const void *process)
+{
+	return file->f_op == &channel_fops && file->private_data == process;
+}
+
 /*
  * Context: the handler's task, under a spinlock. A page that is not there ends the copy, so the
  * handler cannot make it wait.

@@ -4,11 +4,14 @@
 #include <linux/printk.h>
 #include "shim.h"
 
-/* what is not terminated: len bytes of it. */
+/* what is not terminated: len bytes of it. pid 0: no handler in particular. */
 void umd_log_failure(const char *driver, int pid, const char *what, size_t len, int error)
 {
-	pr_warn_ratelimited("%s: handler %d: %.*s (error %d)\n", driver, pid, (int)len, what,
-			    error);
+	if (pid)
+		pr_warn_ratelimited("%s: handler %d: %.*s (error %d)\n", driver, pid, (int)len,
+				    what, error);
+	else
+		pr_warn_ratelimited("%s: %.*s (error %d)\n", driver, (int)len, what, error);
 }
 
 void umd_log_exit(const char *driver, int pid, u32 status)

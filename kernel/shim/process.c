@@ -50,10 +50,11 @@ static void reap(struct work_struct *work)
 {
 	struct watch *watch = container_of(work, struct watch, work);
 
+	/* First, so that whoever waits for the end finds umd.ko unused after it. */
+	module_put(THIS_MODULE);
 	umd_rs_process_exited(watch->process, watch->status);
 	put_pid(watch->pid);
 	kfree(watch);
-	module_put(THIS_MODULE);
 }
 
 /* Context: atomic, under tasklist_lock and the wait queue's lock. */
@@ -85,7 +86,8 @@ static void limit_all(void)
 
 	task_lock(current->group_leader);
 	limit(limits, RLIMIT_AS, UMD_AS_LIMIT);
-	limit(limits, RLIMIT_CORE, 0);
+	/* Not 0, which a core_pattern with a pipe ignores. */
+	limit(limits, RLIMIT_CORE, 1);
 	limit(limits, RLIMIT_FSIZE, 0);
 	limit(limits, RLIMIT_MEMLOCK, 0);
 	limit(limits, RLIMIT_MSGQUEUE, 0);
@@ -148,6 +150,15 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
 	current->signal->oom_score_adj = UMD_OOM_SCORE_ADJ;
 	current->signal->oom_score_adj_min = UMD_OOM_SCORE_ADJ;
 	umd_image_enter(spawn->image);
+	/*
+	 * Until the host has checked it, it is still root and may fork: then its descendants shall be
+	 * found among its children, and it shall have no siblings (CLONE_PARENT), which are not.
+	 * umd_task_release() takes both back.
+	 */
+	spin_lock_irq(&current->sighand->siglock);
+	current->signal->is_child_subreaper = 1;
+	current->signal->flags |= SIGNAL_UNKILLABLE;
+	spin_unlock_irq(&current->sighand->siglock);
 
 	watch->pid = get_pid(task_tgid(current));
 	umd_rs_process_born(watch->process, get_pid(task_tgid(current)));

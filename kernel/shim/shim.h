@@ -78,7 +78,10 @@ void umd_rs_process_exited(void *process, u32 status);		/* takes over one to pro
 
 /* task.c: about the task that calls. */
 bool umd_task_is(const struct pid *pid);
+bool umd_task_is_itself(void);
 bool umd_task_is_single(void);
+bool umd_task_has_only(const void *process);
+void umd_task_release(void);
 bool umd_task_has_ids(u32 id);
 bool umd_task_has_no_caps(void);
 bool umd_task_has_no_new_privs(void);
@@ -88,6 +91,7 @@ bool umd_task_is_dying(void);
 
 /* channel.c */
 struct file *umd_channel_file(void *process, int *error);
+bool umd_channel_is(const struct file *file, const void *process);
 /* These two never sleep and never fault: 0 or the number of bytes that were not copied. */
 size_t umd_copy_to_handler(void __user *to, const void *from, size_t len);
 size_t umd_copy_from_handler(void *to, const void __user *from, size_t len);

@@ -2,6 +2,7 @@
 /* What the calling task has given up: read from the task itself, never from what it says. */
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/file.h>
 #include <linux/pid.h>
 #include <linux/sched/signal.h>
 #include <linux/seccomp.h>
@@ -14,10 +15,55 @@ bool umd_task_is(const struct pid *pid)
 	return task_tgid(current) == pid;
 }
 
-/* One thread, and no child that could hold what this task gives up. */
+/*
+ * What is read here is the task's own: not a credential that io_uring lent it, not a kernel thread that
+ * works for it. A ring could also go on making system calls that no lockdown sees.
+ */
+bool umd_task_is_itself(void)
+{
+	if (current->flags & (PF_KTHREAD | PF_IO_WORKER))
+		return false;
+#ifdef CONFIG_IO_URING
+	if (current->io_uring)
+		return false;
+#endif
+	return current_cred() == current_real_cred();
+}
+
+/*
+ * One thread, and no child that could keep what this task gives up. umd_process_spawn() has made it the
+ * reaper of all its descendants, and a sibling it could not make: so there is nobody else.
+ */
 bool umd_task_is_single(void)
 {
 	return get_nr_threads(current) == 1 && list_empty(&current->children);
+}
+
+/* It holds no descriptor but its channel: what it has, it may go on reading and writing. */
+bool umd_task_has_only(const void *process)
+{
+	int fd;
+
+	/* RLIMIT_NOFILE has been 3 since before its first instruction. */
+	for (fd = 0; fd < 3; fd++) {
+		struct file *file = fget(fd);
+		bool good = !file || umd_channel_is(file, process);
+
+		if (file)
+			fput(file);
+		if (!good)
+			return false;
+	}
+	return true;
+}
+
+/* From now on it is like any other process to those who may kill it; see umd_process_spawn(). */
+void umd_task_release(void)
+{
+	spin_lock_irq(&current->sighand->siglock);
+	current->signal->flags &= ~SIGNAL_UNKILLABLE;
+	current->signal->is_child_subreaper = 0;
+	spin_unlock_irq(&current->sighand->siglock);
 }
 
 bool umd_task_has_ids(u32 id)
@@ -58,6 +104,7 @@ int umd_task_drop_bounding_set(void)
 }
 
 /*
+ * Less than prctl(2) does, which also turns off the time stamp counter; the runtime asks for that itself.
  * From now on read, write, exit and rt_sigreturn; any other system call is the task's end. The mode
  * is a number without contents: what is read here is all there is to it.
  */

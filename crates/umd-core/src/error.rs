@@ -106,7 +106,7 @@ pub enum Violation {
 /// A check of the handler's task that failed; the handler is killed before it sees a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockdownCheck {
-    /// The task has more than one thread, or shares its memory with another task.
+    /// The task is not alone: it has another thread, a child, or a ring of io_uring.
     Threads,
     /// One of its user or group ids is not 65534, or it has supplementary groups.
     Ids,
@@ -116,6 +116,8 @@ pub enum LockdownCheck {
     NoNewPrivs,
     /// Strict mode could not be put in force: another seccomp mode is.
     Seccomp,
+    /// It holds a descriptor of something other than its channel.
+    Files,
 }
 
 /// Why a handler could not be brought into service.
@@ -350,11 +352,12 @@ impl LockdownCheck {
     /// What the host found, in a few words for a log line.
     pub const fn describe(self) -> &'static str {
         match self {
-            Self::Threads => "lockdown: handler has another thread",
+            Self::Threads => "lockdown: handler is not alone",
             Self::Ids => "lockdown: handler kept an id or a group",
             Self::Capabilities => "lockdown: handler kept a capability",
             Self::NoNewPrivs => "lockdown: no_new_privs is off",
             Self::Seccomp => "lockdown: seccomp is in another mode",
+            Self::Files => "lockdown: handler has another file open",
         }
     }
 
@@ -366,6 +369,7 @@ impl LockdownCheck {
             2 => Self::Capabilities,
             3 => Self::NoNewPrivs,
             4 => Self::Seccomp,
+            5 => Self::Files,
             _ => return None,
         })
     }

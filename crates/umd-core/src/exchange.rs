@@ -9,7 +9,7 @@
 //! on it: another one is asked, once. A handler that had read it may have acted: the caller is told
 //! so ([`Error::ConnectionReset`]), and the request is never delivered again.
 
-use crate::error::{Error, Seen, StartError};
+use crate::error::{Errno, Error, Seen, StartError};
 use crate::host::{Host, Interrupted, Lost, Processes};
 use crate::lifecycle::{Admission, Served, WorkerId};
 use crate::policy::{Instant, Span};
@@ -86,6 +86,8 @@ fn bury<const SLOTS: usize, H: Host<SLOTS>>(host: &H, worker: WorkerId, error: S
     let now = host.now();
     host.update(|lifecycle| match error {
         StartError::Aborted | StartError::Interrupted => lifecycle.retire(worker),
+        // The host's own troubles, which pass.
+        StartError::Exec(Errno::ENOMEM | Errno::EAGAIN | Errno::EBUSY) => lifecycle.retire(worker),
         _ => lifecycle.died(worker, now),
     });
 }

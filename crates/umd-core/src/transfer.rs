@@ -183,7 +183,9 @@ enum Stage {
         deadline: Instant,
     },
     /// The hello is complete and the host checks the task.
-    Checking,
+    Checking {
+        deadline: Instant,
+    },
     Idle,
     Active(Active),
     /// Waiting for the caller to collect. What came after does not touch the answer.
@@ -218,7 +220,7 @@ impl Transfer {
     /// Has the start ended, and how?
     pub const fn start_result(&self) -> Option<Result<(), Ended>> {
         match self.stage {
-            Stage::Hello { .. } | Stage::Checking => None,
+            Stage::Hello { .. } | Stage::Checking { .. } => None,
             Stage::Idle | Stage::Active(_) | Stage::Answered { ended: None, .. } => Some(Ok(())),
             Stage::Ended(ended)
             | Stage::Answered {
@@ -240,7 +242,7 @@ impl Transfer {
 
     /// The task that said hello was checked and locked down.
     pub const fn admit(&mut self) {
-        if let Stage::Checking = self.stage {
+        if let Stage::Checking { .. } = self.stage {
             self.stage = Stage::Idle;
         }
     }
@@ -260,7 +262,7 @@ impl Transfer {
                 };
                 true
             }
-            Stage::Hello { .. } | Stage::Checking | Stage::Idle | Stage::Active(_) => {
+            Stage::Hello { .. } | Stage::Checking { .. } | Stage::Idle | Stage::Active(_) => {
                 self.stage = Stage::Ended(ended);
                 true
             }
@@ -320,7 +322,7 @@ impl Transfer {
             Stage::Active(active) => active.sent < self.frame_len(active),
             Stage::Ended(_) | Stage::Answered { ended: Some(_), .. } => true,
             Stage::Hello { .. }
-            | Stage::Checking
+            | Stage::Checking { .. }
             | Stage::Idle
             | Stage::Answered { ended: None, .. } => false,
         }
@@ -332,7 +334,7 @@ impl Transfer {
             Stage::Active(active) => active,
             Stage::Ended(_) | Stage::Answered { ended: Some(_), .. } => return Outgoing::Closed,
             Stage::Hello { .. }
-            | Stage::Checking
+            | Stage::Checking { .. }
             | Stage::Idle
             | Stage::Answered { ended: None, .. } => return Outgoing::Nothing,
         };
@@ -388,7 +390,7 @@ impl Transfer {
                     };
                 }
             },
-            Stage::Checking | Stage::Idle | Stage::Answered { ended: None, .. } => {
+            Stage::Checking { .. } | Stage::Idle | Stage::Answered { ended: None, .. } => {
                 Violation::Unasked
             }
             Stage::Ended(_) | Stage::Answered { ended: Some(_), .. } => return Incoming::Closed,
@@ -400,7 +402,8 @@ impl Transfer {
     /// The handler wrote these bytes, which [`Transfer::incoming`] sent here.
     pub fn header(&mut self, bytes: &[u8]) -> Progress {
         match &mut self.stage {
-            Stage::Hello { header, .. } => {
+            Stage::Hello { header, deadline } => {
+                let deadline = *deadline;
                 header.push(bytes);
                 if header.missing() > 0 {
                     return Progress::More;
@@ -409,7 +412,7 @@ impl Transfer {
                     Err(FrameError::Magic) => Violation::Magic,
                     Err(FrameError::Version(_)) => Violation::Version,
                     Ok(hello) if hello == Header::hello() => {
-                        self.stage = Stage::Checking;
+                        self.stage = Stage::Checking { deadline };
                         return Progress::Hello;
                     }
                     Ok(_) => Violation::Hello,
@@ -482,7 +485,7 @@ impl Transfer {
                 Some(Ok(answer))
             }
             Stage::Ended(ended) => Some(Err(ended)),
-            Stage::Hello { .. } | Stage::Checking | Stage::Idle | Stage::Active(_) => None,
+            Stage::Hello { .. } | Stage::Checking { .. } | Stage::Idle | Stage::Active(_) => None,
         }
     }
 
@@ -509,14 +512,14 @@ impl Transfer {
                 Withdrawn::Ended(ended)
             }
             Stage::Ended(ended) => Withdrawn::Ended(*ended),
-            Stage::Hello { .. } | Stage::Checking | Stage::Idle => Withdrawn::Free,
+            Stage::Hello { .. } | Stage::Checking { .. } | Stage::Idle => Withdrawn::Free,
         }
     }
 
     /// The timer looks at the clock.
     pub fn tick(&mut self, now: Instant) -> Tick {
         let deadline = match &self.stage {
-            Stage::Hello { deadline, .. } => *deadline,
+            Stage::Hello { deadline, .. } | Stage::Checking { deadline } => *deadline,
             Stage::Active(active) => active.deadline,
             _ => return Tick::Nothing,
         };

@@ -151,7 +151,7 @@ fn a_handler_that_goes_on_writing_while_it_is_checked_is_killed() {
 }
 
 #[test]
-fn the_start_deadline_ends_with_the_hello() {
+fn the_start_deadline_holds_until_the_task_is_checked() {
     let mut silent = Channel::new(Framing::Framed, DEADLINE);
     assert_eq!(silent.transfer.tick(EARLY), Tick::At(DEADLINE));
     assert_eq!(silent.transfer.tick(LATE), Tick::Expired);
@@ -161,7 +161,13 @@ fn the_start_deadline_ends_with_the_hello() {
     );
     let mut checking = Channel::new(Framing::Framed, DEADLINE);
     checking.write(&Header::hello().encode());
-    assert_eq!(checking.transfer.tick(LATE), Tick::Nothing);
+    assert_eq!(checking.transfer.tick(EARLY), Tick::At(DEADLINE));
+    assert_eq!(checking.transfer.tick(LATE), Tick::Expired);
+    checking.transfer.admit();
+    assert_eq!(
+        checking.transfer.start_result(),
+        Some(Err(Ended::TimedOut(Seen::Unread)))
+    );
     assert_eq!(idle().transfer.tick(LATE), Tick::Nothing);
 }
 

@@ -16,7 +16,8 @@ use umd_core::error::Errno;
 
 /// What a module owns from its load to its unload; dropped at the unload.
 pub trait Module: Send + Sync + Sized + 'static {
-    /// The module is loaded. An error refuses the load. Context: may sleep.
+    /// The module is loaded. An error refuses the load. Files for user space come last: from then on
+    /// somebody may have them open. Context: may sleep.
     fn init(blob: &Blob<'_>) -> Result<Self, Errno>;
 }
 

@@ -34,7 +34,7 @@ enum umd_framing {
  * @queue_max:		callers that may wait, at most 64; 0: 64
  * @restart_budget:	deaths in a row that are forgiven, and
  * @restart_window_ns:	within which time; 0 for both: five within a minute
- * @health_check:	called after each start, before the handler serves anybody; asks by
+ * @health_check:	called after each start, which can be before the registration returns, before the handler serves anybody; asks by
  *			umd_worker_call() only. 0 or a negative errno, which ends the handler.
  *			May be NULL.
  * @data:		passed to health_check
@@ -74,7 +74,8 @@ int umd_driver_start(struct umd_driver *driver, struct umd_failure *failure);
 /*
  * Asks the handler: @request_len bytes at @request; at most @reply_size bytes come back into @reply.
  * @deadline_ns, where not 0, takes the place of the driver's. Returns the length of the reply or a
- * negative errno. The wait ends by the reply, the deadline, the handler's death, or a fatal signal.
+ * negative errno. Both buffers are ordinary kernel memory: kmalloc, vmalloc, or the stack; not static
+ * data of the kernel's own, nor a slab cache that forbids copies to user space. The wait ends by the reply, the deadline, the handler's death, or a fatal signal.
  * @failure may be NULL.
  */
 ssize_t umd_driver_call(struct umd_driver *driver, const void *request, size_t request_len,
@@ -82,8 +83,9 @@ ssize_t umd_driver_call(struct umd_driver *driver, const void *request, size_t r
 			struct umd_failure *failure);
 
 /*
- * Aborts the calls in flight, kills the handler, waits for its death (at most 5 s) and frees.
- * Nobody may call any more.
+ * Aborts the calls in flight and waits until they have returned, kills the handler, waits for its
+ * death (at most 5 s) and frees. No call may begin any more once this has begun; and whoever calls
+ * without holding a reference to the module must be seen to have left its code before its exit returns.
  */
 void umd_driver_unregister(struct umd_driver *driver);
 

@@ -41,7 +41,7 @@ unsafe extern "C" fn umd_rs_process_born(process: NonNull<c_void>, pid: NonNull<
 #[unsafe(no_mangle)]
 unsafe extern "C" fn umd_rs_process_exited(process: NonNull<c_void>, status: u32) {
     // SAFETY: by this function's contract.
-    unsafe { Arc::<Process>::from_raw(process) }.exited(status);
+    Process::exited(unsafe { Arc::from_raw(process) }, status);
 }
 
 /// # Safety

@@ -134,6 +134,12 @@ impl<T> Arc<T> {
         self.pointer.as_ptr().cast()
     }
 
+    /// What [`as_raw`](Self::as_raw) gives for the owner of this value. Only to be compared.
+    pub fn raw_of(value: &T) -> *const c_void {
+        let offset = core::mem::offset_of!(Counted<T>, value);
+        (&raw const *value).cast::<u8>().wrapping_sub(offset).cast()
+    }
+
     /// # Safety
     ///
     /// The pointer came from [`Arc::into_raw`] of the same `T`, and is given back once.

@@ -30,7 +30,7 @@ impl Blob<'_> {
 ///
 /// NULL, or a pointer of `Box::into_raw()` that is owned here.
 pub struct Slot<M> {
-    module: AtomicPtr<M>,
+    module: AtomicPtr<Option<M>>,
     owns: PhantomData<M>,
 }
 
@@ -49,28 +49,32 @@ impl<M: Module> Slot<M> {
         }
     }
 
-    /// The module is loaded; 0 or a negative errno. Called by the entry, once.
-    pub fn init(&self) -> c_int {
+    /// The module is loaded; 0 or a negative errno.
+    ///
+    /// # Safety
+    ///
+    /// Called by the module's init, once: the blob is gone afterwards.
+    pub unsafe fn init(&self) -> c_int {
         let mut len = 0;
-        // SAFETY: len may be written to; this runs during init, when the blob is there.
+        // SAFETY: len may be written to; by this function's contract the blob is there.
         let blob = unsafe { umd_mod_blob(&raw mut len) }.cast::<u8>();
         let bytes = match NonNull::new(blob.cast_mut()) {
             // SAFETY: the blob has len bytes, and stays until init returns.
             Some(blob) => unsafe { core::slice::from_raw_parts(blob.as_ptr(), len) },
             None => &[],
         };
-        let module = match M::init(&Blob { bytes }) {
-            Ok(module) => module,
-            Err(errno) => return errno.get().saturating_neg(),
+        // The room first: once a module is made, nothing may fail any more.
+        let mut room = match Box::try_new(None) {
+            Ok(room) => room,
+            Err(error) => return error.errno().get().saturating_neg(),
         };
-        match Box::try_new(module) {
-            Ok(module) => {
-                // INVARIANT: fresh from into_raw().
-                self.module.store(module.into_raw(), Ordering::Release);
-                0
-            }
-            Err(error) => error.errno().get().saturating_neg(),
+        match M::init(&Blob { bytes }) {
+            Ok(module) => *room = Some(module),
+            Err(errno) => return errno.get().saturating_neg(),
         }
+        // INVARIANT: fresh from into_raw().
+        self.module.store(room.into_raw(), Ordering::Release);
+        0
     }
 
     /// The module is unloaded. Called by the entry, once.
@@ -94,7 +98,8 @@ macro_rules! module_entry {
             // SAFETY: no other object of the module defines this symbol.
             #[unsafe(no_mangle)]
             extern "C" fn umd_mod_rs_init() -> ::core::ffi::c_int {
-                super::UMD_MODULE.init()
+                // SAFETY: this is the module's init.
+                unsafe { super::UMD_MODULE.init() }
             }
 
             // SAFETY: as above.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A handler's process and its channel file. C: `kernel/shim/process.c`, `kernel/shim/channel.c`.
 
+use super::callbacks::Poll;
 use super::image::Image;
 use super::memory::Arc;
 use super::timer::{Timed, Timer};
-use crate::host::process::Process;
+use crate::host::process::{HANDLER, Process};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -112,6 +113,12 @@ unsafe impl Timed for Process {
     fn fire(&self) {
         self.deadline();
     }
+}
+
+/// Adds the caller of poll(2) on the process's channel to those whom new requests wake.
+pub fn poll(process: &Process, poll: &Poll) {
+    // SAFETY: the channel's file owns the process, and with it the queues.
+    unsafe { process.queues().poll(HANDLER, poll) };
 }
 
 /// Opens the file of a channel. Ownership: the caller's.

@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! What the calling task has given up. C: `kernel/shim/task.c`.
 
-use core::ffi::c_int;
+use super::memory::Arc;
+use crate::host::process::Process;
+use core::ffi::{c_int, c_void};
 
 unsafe extern "C" {
+    fn umd_task_is_itself() -> bool;
     fn umd_task_is_single() -> bool;
+    fn umd_task_has_only(process: *const c_void) -> bool;
+    fn umd_task_release();
     fn umd_task_has_ids(id: u32) -> bool;
     fn umd_task_has_no_caps() -> bool;
     fn umd_task_has_no_new_privs() -> bool;
@@ -13,10 +18,28 @@ unsafe extern "C" {
     fn umd_task_is_dying() -> bool;
 }
 
+/// It acts for itself: with its own credentials, and without a ring of io_uring.
+pub fn is_itself() -> bool {
+    // SAFETY: no precondition but process context, in which all of this crate runs that calls it.
+    unsafe { umd_task_is_itself() }
+}
+
 /// It has one thread and no child.
 pub fn is_single() -> bool {
-    // SAFETY: no precondition but process context, in which all of this crate runs that calls it.
+    // SAFETY: as above.
     unsafe { umd_task_is_single() }
+}
+
+/// It has no descriptor but those of this process's channel.
+pub fn has_only(process: &Process) -> bool {
+    // SAFETY: the pointer is only compared.
+    unsafe { umd_task_has_only(Arc::raw_of(process)) }
+}
+
+/// Ends what protected its start from itself: it may be killed like any other.
+pub fn release() {
+    // SAFETY: as above.
+    unsafe { umd_task_release() };
 }
 
 /// All its user and group ids are `id`, and it has no other group.

@@ -130,9 +130,13 @@ impl WaitQueues {
     }
 
     /// Adds the caller of poll(2) to the queue.
-    pub(crate) fn poll(&self, index: usize, poll: &super::callbacks::Poll) {
-        // SAFETY: the queues are alive as long as the file that is polled; the other two come from
-        // the kernel's poll, which is under way.
+    ///
+    /// # Safety
+    ///
+    /// The queues live as long as the file that is polled.
+    pub(super) unsafe fn poll(&self, index: usize, poll: &super::callbacks::Poll) {
+        // SAFETY: by this function's contract; the other two come from the kernel's poll, which is
+        // under way.
         unsafe { umd_waitq_poll(self.0.as_ptr(), index, poll.file, poll.table) };
     }
 }

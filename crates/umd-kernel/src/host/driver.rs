@@ -26,7 +26,7 @@ use umd_core::transfer::{Answer, Ended};
 /// Processes of one driver. One worker for now; the core takes any number.
 pub const SLOTS: usize = 1;
 
-/// How long an unregistration waits for callers to leave and processes to die.
+/// How long an unregistration waits for processes to die.
 const UNLOAD_LIMIT: Span = Span::from_millis(5_000);
 
 struct Inner {
@@ -95,11 +95,14 @@ impl Registration {
             name,
         })
         .map_err(no_memory)?;
-        let directory = Directory::make(&driver, driver.name())?;
-        Ok(Self {
-            directory: Some(directory),
+        // From here on a drop ends the driver, which somebody may have started by then.
+        let mut registration = Self {
+            directory: None,
             driver,
-        })
+        };
+        let driver = &registration.driver;
+        registration.directory = Some(Directory::make(driver, driver.name())?);
+        Ok(registration)
     }
 
     /// The driver.
@@ -116,8 +119,12 @@ impl Drop for Registration {
         let driver = &self.driver;
         // Ordered with the last call's leave(): one of the two sees the other.
         driver.ending.store(true, Ordering::SeqCst);
+        // Calls have been aborted, and each of their waits ends; their code is about to be unmapped.
+        driver.quiet.until(0, Instant::NEVER, || {
+            driver.calls.load(Ordering::SeqCst) == 0
+        });
         driver.quiet.until(0, wait::now().after(UNLOAD_LIMIT), || {
-            driver.living.load(Ordering::SeqCst) == 0 && driver.calls.load(Ordering::SeqCst) == 0
+            driver.living.load(Ordering::SeqCst) == 0
         });
         // What is not gone by now (a frozen process, say) keeps the driver's memory and umd.ko
         // until it is.
@@ -243,9 +250,13 @@ impl Driver {
         self.inner.lock().lifecycle.counters.started();
     }
 
-    /// A process has ended, and nothing of it is left.
+    /// A process has ended.
     pub(super) fn exited(&self, status: ExitStatus) {
         self.inner.lock().lifecycle.counters.exited(status);
+    }
+
+    /// Nothing is left of a process.
+    pub(super) fn reaped(&self) {
         self.leave(&self.living);
     }
 
@@ -257,13 +268,15 @@ impl Driver {
         }
     }
 
-    /// A process has lost its channel.
+    /// A process is of no use any more. Context: any.
     pub(super) fn lost(&self, worker: WorkerId, ended: Option<Ended>) {
+        // Whoever aborts a process says himself what that means for its worker: it may be a death to
+        // be charged (a failed health check), or none of its fault (a restart).
+        if let Some(Ended::Aborted(_)) | None = ended {
+            return;
+        }
         let now = wait::now();
-        self.update(|lifecycle| match ended {
-            Some(Ended::Aborted(_)) => lifecycle.retire(worker),
-            _ => lifecycle.died(worker, now),
-        });
+        self.update(|lifecycle| lifecycle.died(worker, now));
     }
 
     /// A worker has answered a call whose caller is gone.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! `strict`: checked and completed on the handler's own task, in its own system call.
 
+use super::process::Process;
 use crate::ffi::task;
 use umd_core::error::LockdownCheck;
 
@@ -9,22 +10,20 @@ const NOBODY: u32 = 65_534;
 
 /// Checks the task that calls, and puts it in seccomp's strict mode. Nothing here is the task's own
 /// word. Context: the handler's system call, no locks.
-pub fn confine() -> Result<(), LockdownCheck> {
-    let checks = [
-        (task::is_single(), LockdownCheck::Threads),
-        (task::has_ids(NOBODY), LockdownCheck::Ids),
-        (task::has_no_capabilities(), LockdownCheck::Capabilities),
-        (task::has_no_new_privs(), LockdownCheck::NoNewPrivs),
-        (task::drop_bounding_set(), LockdownCheck::Capabilities),
-    ];
-    for (passed, check) in checks {
-        if !passed {
-            return Err(check);
-        }
-    }
-    if task::set_strict() {
-        Ok(())
-    } else {
-        Err(LockdownCheck::Seccomp)
-    }
+pub fn confine(process: &Process) -> Result<(), LockdownCheck> {
+    // First: only then do the others read what is the task's own.
+    check(task::is_itself(), LockdownCheck::Threads)?;
+    check(task::is_single(), LockdownCheck::Threads)?;
+    check(task::has_ids(NOBODY), LockdownCheck::Ids)?;
+    check(task::has_no_capabilities(), LockdownCheck::Capabilities)?;
+    check(task::has_no_new_privs(), LockdownCheck::NoNewPrivs)?;
+    check(task::has_only(process), LockdownCheck::Files)?;
+    check(task::drop_bounding_set(), LockdownCheck::Capabilities)?;
+    check(task::set_strict(), LockdownCheck::Seccomp)?;
+    task::release();
+    Ok(())
+}
+
+fn check(passed: bool, check: LockdownCheck) -> Result<(), LockdownCheck> {
+    if passed { Ok(()) } else { Err(check) }
 }

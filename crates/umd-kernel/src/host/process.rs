@@ -40,7 +40,7 @@ const PIECE: usize = 16 * 1024;
 
 /// The wait queues of a process.
 const CALLER: usize = 0;
-const HANDLER: usize = 1;
+pub(crate) const HANDLER: usize = 1;
 
 /// poll(2)'s answers, as in `include/uapi/asm-generic/poll.h`.
 const POLLIN: u32 = 0x41;
@@ -111,6 +111,11 @@ impl Process {
     /// The deadline's timer.
     pub(crate) fn timer(&self) -> &Timer<Self> {
         &self.timer
+    }
+
+    /// Who waits for what.
+    pub(crate) fn queues(&self) -> &WaitQueues {
+        &self.queues
     }
 
     /// The process id.
@@ -280,6 +285,9 @@ impl Process {
         });
         if tick == Tick::Expired {
             self.end();
+            // There may be no caller any more who would say so.
+            self.driver
+                .lost(self.worker, self.with(|c| c.transfer.ended()));
             report::timeout(self.driver.name(), &self.pid);
         }
     }
@@ -289,29 +297,38 @@ impl Process {
         self.driver.born();
     }
 
-    /// The process is a zombie or gone. Context: a kernel worker.
-    pub fn exited(&self, status: u32) {
-        let pid = self.pid.number();
-        let unwanted = matches!(
-            self.channel.lock().transfer.ended(),
-            Some(Ended::Aborted(_) | Ended::TimedOut(_))
-        );
-        report::exit(self.driver.name(), &self.pid, status);
-        if !unwanted {
-            report::log_exit(self.driver.name(), pid, status);
+    /// The process is a zombie or gone, and with it the reference to it that is given here. Context:
+    /// a kernel worker.
+    pub fn exited(this: Arc<Self>, status: u32) {
+        // Somebody else may have a copy of the channel's descriptor, so this can come before release.
+        let ended = this.closed();
+        let (driver, name) = (&this.driver, this.driver.name());
+        report::exit(name, &this.pid, status);
+        if !matches!(ended, Some(Ended::Aborted(_) | Ended::TimedOut(_))) {
+            report::log_exit(name, this.pid.number(), status);
         }
-        self.driver.exited(ExitStatus::from_wait_status(status));
+        driver.exited(ExitStatus::from_wait_status(status));
+        let driver = driver.clone();
+        drop(this);
+        driver.reaped();
     }
 
-    /// The last descriptor of the channel is closed: by the process's end, mostly.
-    pub fn released(&self) {
+    /// No byte passes any more: whoever waits is told, and so is the driver. Returns why.
+    fn closed(&self) -> Option<Ended> {
         let ended = self.with(|channel| {
             channel.transfer.close();
             channel.transfer.ended()
         });
-        // It may live on without a channel; it is of no use then.
-        self.end();
+        self.queues.wake(CALLER);
         self.driver.lost(self.worker, ended);
+        ended
+    }
+
+    /// The last descriptor of the channel is closed: by the process's end, mostly.
+    pub fn released(&self) {
+        self.closed();
+        // It may live on without a channel; it is of no use then.
+        self.pid.kill();
     }
 
     /// The handler's read(2): at most one request, as much of it as fits.
@@ -359,6 +376,8 @@ impl Process {
                 Progress::Drained(_) => self.driver.drained(self.worker),
                 Progress::Kill => {
                     self.end();
+                    self.driver
+                        .lost(self.worker, self.with(|c| c.transfer.ended()));
                     return Err(Errno::EPIPE);
                 }
             }
@@ -374,7 +393,7 @@ impl Process {
 
     /// The handler's poll(2).
     pub fn poll(&self, poll: &Poll) -> u32 {
-        self.queues.poll(HANDLER, poll);
+        raw::poll(self, poll);
         match self.channel.lock().transfer.outgoing(1) {
             Outgoing::Nothing => POLLOUT,
             Outgoing::Closed => POLLIN | POLLHUP,
@@ -403,7 +422,7 @@ impl Process {
     }
 
     fn confine(&self) -> Result<(), Errno> {
-        match lockdown::confine() {
+        match lockdown::confine(self) {
             Ok(()) => {
                 self.confined.store(true, Ordering::Release);
                 Ok(())
