@@ -38,6 +38,13 @@ pub enum Start {
     Caps,
     /// `hostile-thread`: has a second thread, made before anything else, that sleeps for ever.
     Thread,
+    /// `hostile-child`: has a child, made before anything else, that sleeps for ever.
+    Child,
+    /// `hostile-sibling`: tries to have a process beside it that shares its memory and is no child of
+    /// its own; then serves.
+    Sibling,
+    /// `hostile-file`: puts an eventfd in the place of its standard error.
+    File,
     /// `hostile-lax`: drops its ids but does not ask for seccomp strict mode.
     Lax,
     /// `hostile-crash`: says hello, then exits with status 8.
@@ -51,7 +58,7 @@ pub enum Start {
 
 impl Start {
     /// All starts.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Normal,
         Self::Exit,
         Self::Segv,
@@ -61,6 +68,9 @@ impl Start {
         Self::Root,
         Self::Caps,
         Self::Thread,
+        Self::Child,
+        Self::Sibling,
+        Self::File,
         Self::Lax,
         Self::Crash,
         Self::Early,
@@ -79,6 +89,9 @@ impl Start {
             Self::Root => "hostile-root",
             Self::Caps => "hostile-caps",
             Self::Thread => "hostile-thread",
+            Self::Child => "hostile-child",
+            Self::Sibling => "hostile-sibling",
+            Self::File => "hostile-file",
             Self::Lax => "hostile-lax",
             Self::Crash => "hostile-crash",
             Self::Early => "hostile-early",

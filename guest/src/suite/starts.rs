@@ -3,12 +3,13 @@
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::io::Errno;
+use rustix::process::Signal;
 
 use crate::driver::Driver;
 use crate::harness::{Context, Topic, test};
 use crate::process;
 use crate::session::{self, Answer, Session};
-use crate::time::{ms, timed};
+use crate::time::{ms, timed, until};
 
 pub(crate) const TOPIC: Topic = Topic {
     name: "starts",
@@ -23,6 +24,9 @@ pub(crate) const TOPIC: Topic = Topic {
         test("a handler that stays root", stays_root),
         test("a handler that keeps a capability", keeps_capability),
         test("a handler with a second thread", second_thread),
+        test("a handler with a child", child),
+        test("a handler with a process beside it", sibling),
+        test("a handler with another file open", another_file),
         test(
             "a handler that does not ask for strict mode is put in it",
             lax,
@@ -114,6 +118,33 @@ fn second_thread(_: &Context) -> Result<()> {
     let words = "lockdown: handler is not alone";
     let _session = fails_with("hostile-thread", Errno::PERM, words)?;
     Driver("hostile-thread").await_value("last_exit", "signal 9")
+}
+
+fn child(_: &Context) -> Result<()> {
+    let words = "lockdown: handler is not alone";
+    let _session = fails_with("hostile-child", Errno::PERM, words)?;
+    Driver("hostile-child").await_value("last_exit", "signal 9")?;
+    // The host knows of its handler only: what that left behind is ours to clear away.
+    for pid in process::handlers() {
+        process::signal(pid, Signal::KILL)?;
+    }
+    until("the child is gone", ms(1_000), || {
+        process::handlers().is_empty()
+    })
+}
+
+fn sibling(_: &Context) -> Result<()> {
+    let session = Session::load("hostile-sibling")?;
+    session.echo()?;
+    let handlers = process::handlers();
+    ensure!(handlers.len() == 1, "there are several: {handlers:?}");
+    Ok(())
+}
+
+fn another_file(_: &Context) -> Result<()> {
+    let words = "lockdown: handler has another file open";
+    let _session = fails_with("hostile-file", Errno::PERM, words)?;
+    Driver("hostile-file").await_value("last_exit", "signal 9")
 }
 
 fn lax(_: &Context) -> Result<()> {

@@ -38,7 +38,19 @@ fn give_up(start: Start) {
         Start::Segv => rogue::segv(),
         Start::Thread => {
             // While it is root: the limit on processes does not hold for root's own.
-            rogue::second_thread();
+            rogue::clone(rogue::THREAD);
+            lock_down();
+        }
+        Start::Child => {
+            rogue::clone(rogue::CHILD);
+            lock_down();
+        }
+        Start::Sibling => {
+            rogue::clone(rogue::SIBLING);
+            lock_down();
+        }
+        Start::File => {
+            rogue::replace_stderr();
             lock_down();
         }
         Start::Root => {

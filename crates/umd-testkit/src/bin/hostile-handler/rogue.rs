@@ -5,6 +5,8 @@
 use core::arch::asm;
 use umd_handler::sys::syscall;
 
+const CLOSE: usize = 3;
+const EVENTFD2: usize = 290;
 const GETPID: usize = 39;
 const CLONE: usize = 56;
 const PAUSE: usize = 34;
@@ -16,7 +18,13 @@ const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 const CAP_SETUID: u32 = 1 << 7;
 
 /// CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM
-const THREAD: usize = 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x4_0000;
+pub(crate) const THREAD: usize = 0x100 | 0x200 | 0x400 | 0x800 | 0x1_0000 | 0x4_0000;
+
+/// SIGCHLD: a process of its own, as fork(2) makes it.
+pub(crate) const CHILD: usize = 17;
+
+/// CLONE_VM | CLONE_FILES | CLONE_PARENT: a process that shares all, with another parent.
+pub(crate) const SIBLING: usize = 0x100 | 0x400 | 0x8000;
 
 /// Writes to address 0.
 pub(crate) fn segv() -> ! {
@@ -47,10 +55,19 @@ pub(crate) fn raise_setuid() {
     unsafe { syscall(CAPSET, [header, sets, 0, 0, 0, 0]) };
 }
 
-/// Starts a thread that sleeps for ever, if it may.
-pub(crate) fn second_thread() {
-    // SAFETY: the new thread shares the memory but touches none of it: it has no stack, and its
-    // code is the loop below. The first thread goes on as after any system call.
+/// Closes standard error and takes its number for an eventfd.
+pub(crate) fn replace_stderr() {
+    // SAFETY: both touch no memory; nobody else uses that descriptor.
+    unsafe {
+        syscall(CLOSE, [2, 0, 0, 0, 0, 0]);
+        syscall(EVENTFD2, [0; 6]);
+    }
+}
+
+/// Starts a thread or process of this kind that sleeps for ever, if it may.
+pub(crate) fn clone(flags: usize) {
+    // SAFETY: what is new may share the memory but touches none of it: its code is the loop below.
+    // The first thread goes on as after any system call.
     unsafe {
         asm!(
             "syscall",
@@ -62,7 +79,7 @@ pub(crate) fn second_thread() {
             "3:",
             pause = const PAUSE,
             inout("rax") CLONE => _,
-            in("rdi") THREAD,
+            in("rdi") flags,
             in("rsi") 0,
             in("rdx") 0,
             in("r10") 0,
