@@ -149,9 +149,9 @@ impl Process {
     /// Why it was not executed: a process that is killed on the way gives all kinds of errnos.
     fn exec_error(&self, errno: Errno) -> StartError {
         match self.ended() {
-            Some(ended) => start_error(ended),
-            None if KILLED_IN_EXEC.contains(&errno.get()) => StartError::Died,
-            None => StartError::Exec(errno),
+            Some(ended @ (Ended::TimedOut(_) | Ended::Aborted(_))) => start_error(ended),
+            _ if KILLED_IN_EXEC.contains(&errno.get()) => StartError::Died,
+            _ => StartError::Exec(errno),
         }
     }
 
