@@ -177,7 +177,8 @@ fn limits(_: &Context) -> Result<()> {
     let text = process::read(DRIVER.pid()?, "limits")?;
     for (name, most) in [
         ("Max file size", 0),
-        ("Max core file size", 0),
+        // At 0 a program that takes cores would still be started; at 1 it is not.
+        ("Max core file size", 1),
         ("Max processes", 0),
         ("Max open files", 3),
         ("Max locked memory", 0),
