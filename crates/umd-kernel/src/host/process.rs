@@ -26,7 +26,7 @@ use crate::ffi::timer::Timer;
 use crate::ffi::user::UserBytes;
 use crate::ffi::wait::{self, WaitQueues};
 use core::num::NonZeroU32;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 use umd_core::error::{Errno, Error, LockdownCheck, Seen, StartError};
 use umd_core::frame::HEADER_LEN;
 use umd_core::host::{Interrupted, Lost};
@@ -71,8 +71,8 @@ pub struct Process {
     pid: Pid,
     driver: Arc<Driver>,
     worker: WorkerId,
-    /// For the exchanges of the health check, in nanoseconds.
-    start_deadline: AtomicU64,
+    /// For the exchanges of the health check.
+    start_deadline: Instant,
     /// The task has passed the host's checks.
     confined: AtomicBool,
     /// What those who sleep wait for, as [`Process::with`] last saw it.
@@ -99,7 +99,7 @@ impl Process {
             pid: Pid::new(),
             driver: driver.clone(),
             worker,
-            start_deadline: AtomicU64::new(deadline.as_nanos()),
+            start_deadline: deadline,
             confined: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             readable: AtomicBool::new(false),
@@ -198,7 +198,7 @@ impl Process {
             },
             || {
                 self.queues.wake(HANDLER);
-                // The deadline ends self wait too, by its timer; whether by a signal or not is seen
+                // The deadline ends this wait too, by its timer; whether by a signal or not is seen
                 // from whether there is a result.
                 let _ = self.queues.killable(CALLER, Instant::NEVER, || {
                     self.answered.load(Ordering::Acquire)
@@ -223,8 +223,7 @@ impl Process {
 
     /// As [`exchange`](Self::exchange), for the health check: within the start's deadline.
     pub fn probe(&self, request: &[u8], reply: &mut [u8]) -> Result<usize, Error> {
-        let deadline = Instant::from_nanos(self.start_deadline.load(Ordering::Relaxed));
-        match self.exchange(request, reply, deadline) {
+        match self.exchange(request, reply, self.start_deadline) {
             Ok(Answer::Reply(length)) => Ok(length),
             Ok(Answer::Rejected(status)) => Err(Error::Rejected(status)),
             Err(Lost::Worker(Ended::TimedOut(seen))) => Err(Error::TimedOut(seen)),
