@@ -1,38 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! umd.ko's exports, as a driver module uses them. C header: `kernel/include/linux/umd.h`.
 
+use super::abi::{Config, Failure};
 use crate::driver::Driver;
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_int, c_void};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use umd_core::error::{Errno, Error};
 use umd_core::policy::{Framing, Instant, Span};
-
-type HealthCheckFn = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
-
-#[repr(C)]
-struct Config {
-    size: u32,
-    framing: u32,
-    name: *const c_char,
-    blob: *const u8,
-    blob_len: usize,
-    deadline_ns: u64,
-    start_deadline_ns: u64,
-    request_max: u32,
-    queue_max: u32,
-    restart_budget: u32,
-    reserved: u32,
-    restart_window_ns: u64,
-    health_check: Option<HealthCheckFn>,
-    data: *mut c_void,
-}
-
-#[repr(C)]
-struct Failure {
-    kind: u32,
-    detail: u32,
-}
 
 unsafe extern "C" {
     fn umd_driver_register(config: *const Config) -> *mut c_void;

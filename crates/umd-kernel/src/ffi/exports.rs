@@ -2,42 +2,15 @@
 //! What `umd.ko` exports to driver modules. C header: `kernel/include/linux/umd.h`, where each
 //! function's contract stands.
 
+use super::abi::{Config, Failure, HealthCheckFn};
 use super::memory::{Arc, Box};
 use crate::host::driver::{Driver, Registration};
 use crate::host::process::Process;
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_int, c_void};
 use core::ptr::NonNull;
 use umd_core::error::{Errno, Error};
 use umd_core::lifecycle::QUEUE_CAPACITY;
 use umd_core::policy::{Framing, Policy, RestartPolicy, Span};
-
-type HealthCheckFn = unsafe extern "C" fn(*mut c_void, *mut c_void) -> c_int;
-
-/// `struct umd_driver_config`.
-#[repr(C)]
-struct Config {
-    size: u32,
-    framing: u32,
-    name: *const c_char,
-    blob: *const u8,
-    blob_len: usize,
-    deadline_ns: u64,
-    start_deadline_ns: u64,
-    request_max: u32,
-    queue_max: u32,
-    restart_budget: u32,
-    reserved: u32,
-    restart_window_ns: u64,
-    health_check: Option<HealthCheckFn>,
-    data: *mut c_void,
-}
-
-/// `struct umd_failure`.
-#[repr(C)]
-struct Failure {
-    kind: u32,
-    detail: u32,
-}
 
 /// A driver's own check of a handler that was just started.
 ///

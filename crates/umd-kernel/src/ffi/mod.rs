@@ -4,6 +4,7 @@
 //! `kernel/shim/shim.h` and `kernel/include/linux/umd.h` are the other side; each function's
 //! context and ownership rules stand there.
 
+mod abi;
 pub mod memory;
 
 #[cfg(feature = "host")]
