@@ -136,6 +136,13 @@ fn full_name(topic: &Topic, name: &str) -> String {
 
 fn run_topic(report: &Report, context: &Context, topic: &Topic, tests: &[&Test]) {
     let before = kernel::mounts();
+    if !topic.modules.is_empty() {
+        // With `--only`, what was loaded early may still be there.
+        for name in modules::ours() {
+            // If that fails the first test will say so.
+            let _ = modules::unload(name);
+        }
+    }
     for test in tests {
         let passed = report.point(topic, test.name, || {
             topic
