@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The sample driver: what it answers, and what its files in sysfs say and take.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::io::Errno;
@@ -33,6 +33,7 @@ pub(crate) const TOPIC: Topic = Topic {
         test("deadline_ms is what calls end by", deadline_holds),
         test("restart with 1 gives a new handler", restart),
         test("restart with anything else is refused", no_restart),
+        test("a handler that lies is found out", lies),
     ],
 };
 
@@ -276,4 +277,59 @@ fn no_restart(_: &Context) -> Result<()> {
     }
     ensure!(DRIVER.pid()? == pid, "there is a new handler all the same");
     Ok(())
+}
+
+/// The handler's code is changed under it, by root, one byte a try. Somewhere there is the 1 that it
+/// puts at the offset: made a 2, it gives a reply that is good for the channel and wrong all the same.
+fn lies(_: &Context) -> Result<()> {
+    let places = ones(DRIVER.pid()?)?;
+    let mut found_out = 0;
+    DRIVER.set("deadline_ms", "100")?;
+    for place in &places {
+        DRIVER.restart()?;
+        let (pid, replies) = (DRIVER.pid()?, DRIVER.number("replies")?);
+        let memory = File::options()
+            .write(true)
+            .open(process::path(pid, "mem"))?;
+        memory.write_at(&[2], code(pid)?.start + place)?;
+        let written = sample::ask(77);
+        if DRIVER.number("replies")? > replies && written == Err(Errno::BADMSG) {
+            found_out += 1;
+        }
+    }
+    DRIVER.set("deadline_ms", "1000")?;
+    DRIVER.restart()?;
+    sample::ask(77)?;
+    ensure!(
+        found_out > 0,
+        "{} changes of its code, and no reply was found wrong",
+        places.len()
+    );
+    Ok(())
+}
+
+/// Where the handler's code is.
+fn code(pid: i32) -> Result<std::ops::Range<u64>> {
+    let maps = process::read(pid, "maps")?;
+    // As in "401000-402000 r-xp 00001000 00:1c 2  /sample".
+    let line = maps
+        .lines()
+        .find(|line| line.contains(" r-xp ") && line.ends_with("/sample"));
+    let (range, _) = line
+        .context("no code")
+        .and_then(|line| line.split_once(' ').context("no range"))?;
+    let (from, to) = range.split_once('-').context("no range")?;
+    Ok(u64::from_str_radix(from, 16)?..u64::from_str_radix(to, 16)?)
+}
+
+/// The offsets in its code of the bytes that are 1.
+fn ones(pid: i32) -> Result<Vec<u64>> {
+    let range = code(pid)?;
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    File::open(process::path(pid, "mem"))?.read_exact_at(&mut bytes, range.start)?;
+    let numbered = (0_u64..).zip(bytes);
+    Ok(numbered
+        .filter(|(_, byte)| *byte == 1)
+        .map(|(place, _)| place)
+        .collect())
 }
