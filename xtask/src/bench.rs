@@ -5,12 +5,14 @@
 //! instructions and the same in every run.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::kernel::Id;
+use crate::kbuild::Modules;
+use crate::kernel::{Id, Kernel};
 use crate::setup::{self, Setup};
 use crate::{guest, kbuild, paths, plot, progress};
 
@@ -50,27 +52,22 @@ impl Figure {
     }
 }
 
+/// What a round trip may cost against pipes: case, host, ratio. The machine is deterministic, so this cannot fail by
+/// chance.
+const LIMITS: &[(&str, &str, f64)] = &[
+    ("4B/4B", "raw", 0.90),
+    ("4B/4B", "call", 1.10),
+    ("4B/128KiB", "raw", 0.35),
+    ("4B/128KiB", "call", 0.40),
+];
+
 /// Measures on one kernel; with `as_json` nothing but the figures goes to standard output.
 pub(crate) fn run(id: &Id, as_json: bool, setup: Setup) -> Result<()> {
     setup.packages(setup::VM)?;
     let kernel = id.prepare(setup)?;
     let modules = kbuild::build(&kernel, setup)?;
     let program = guest::build()?;
-    let machine = guest::machine(&kernel, &modules, &program, &["bench"])?.deterministic(true);
-    let mut samples = Vec::new();
-    progress::step(
-        &format!("bench {}", kernel.name),
-        Duration::from_secs(60),
-        || {
-            let outcome = machine.run_lines(&mut |line| match sample(line) {
-                Some(sample) => samples.push(sample),
-                None => progress::note(&format!("guest: {line}")),
-            })?;
-            outcome.check()
-        },
-    )?;
-    let figures = figures(&samples);
-    ensure!(!figures.is_empty(), "the guest measured nothing");
+    let figures = measure(&kernel, &modules, &program)?;
     let svg = paths::umd()
         .join("bench")
         .join(format!("{}.svg", kernel.name));
@@ -88,6 +85,45 @@ pub(crate) fn run(id: &Id, as_json: bool, setup: Setup) -> Result<()> {
     }
     progress::note(&format!("plot: {}", svg.display()));
     Ok(())
+}
+
+/// Fails where a round trip costs more than it may.
+pub(crate) fn check(kernel: &Kernel, modules: &Modules, program: &Path) -> Result<()> {
+    within_limits(&measure(kernel, modules, program)?)
+}
+
+fn within_limits(figures: &[Figure]) -> Result<()> {
+    for (case, host, limit) in LIMITS {
+        let ratio = figures
+            .iter()
+            .find(|figure| figure.case == *case && figure.host == *host)
+            .and_then(Figure::ratio)
+            .with_context(|| format!("{case} over {host} was not measured"))?;
+        ensure!(
+            ratio <= *limit,
+            "{case} over {host} costs {ratio:.3} of what pipes cost; it may cost {limit:.2}"
+        );
+    }
+    Ok(())
+}
+
+fn measure(kernel: &Kernel, modules: &Modules, program: &Path) -> Result<Vec<Figure>> {
+    let machine = guest::machine(kernel, modules, program, &["bench"])?.deterministic(true);
+    let mut samples = Vec::new();
+    progress::step(
+        &format!("bench {}", kernel.name),
+        Duration::from_secs(60),
+        || {
+            let outcome = machine.run_lines(&mut |line| match sample(line) {
+                Some(sample) => samples.push(sample),
+                None => progress::note(&format!("guest: {line}")),
+            })?;
+            outcome.check()
+        },
+    )?;
+    let figures = figures(&samples);
+    ensure!(!figures.is_empty(), "the guest measured nothing");
+    Ok(figures)
 }
 
 /// One line of the guest: case, host, nanoseconds.
@@ -170,6 +206,22 @@ mod tests {
             line("4B/4B", "pipe", 200),
             line("kill to next reply", "call", 5000),
         ]
+    }
+
+    #[test]
+    fn what_costs_too_much_fails() {
+        let figures = |raw| {
+            let all = LIMITS.iter().map(|(case, host, _)| Figure {
+                case: (*case).to_owned(),
+                host: (*host).to_owned(),
+                ns: if *host == "raw" { raw } else { 300 },
+                baseline_ns: Some(1_000),
+            });
+            all.collect::<Vec<_>>()
+        };
+        assert!(within_limits(&figures(350)).is_ok());
+        assert!(within_limits(&figures(351)).is_err());
+        assert!(within_limits(&figures(350)[1..]).is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::kbuild::{self, Modules};
 use crate::kernel::{Id, Kernel};
 use crate::setup::{self, Setup};
 use crate::tap::{Counts, Report};
-use crate::{guest, progress, run};
+use crate::{bench, guest, progress, run};
 
 /// How many virtual machines run side by side.
 const MACHINES: usize = 2;
@@ -109,15 +109,38 @@ pub(crate) fn run(kernels: &[Id], quick: bool, setup: Setup) -> Result<Counts> {
         });
         report.point(name, result);
     }
+    miri(&report);
     let ready = build(kernels, &report, setup)?;
     match guest::build() {
         Ok(program) => {
             report.point("the guest program builds", Ok(()));
             boot_all(&ready, &program, quick, &report)?;
+            for ready in &ready {
+                report.point(
+                    &format!("{}: round trips cost what they may", ready.kernel.name),
+                    bench::check(&ready.kernel, &ready.modules, &program),
+                );
+            }
         }
         Err(error) => report.point("the guest program builds", Err(error)),
     }
     Ok(report.end())
+}
+
+/// The core's tests under Miri, where the toolchain has it.
+fn miri(report: &Report) {
+    let version = run::output(run::cargo().args(["miri", "--version"]));
+    if !version.is_ok_and(|output| output.status.success()) {
+        progress::note("the toolchain has no Miri: the core's tests run without it");
+        return;
+    }
+    let name = "the core's tests under Miri";
+    let result = progress::step(name, Duration::from_secs(180), || {
+        let mut cargo = run::cargo();
+        cargo.args(["miri", "test", "--quiet", "--package=umd-core"]);
+        run::stdout(&mut cargo).map(drop)
+    });
+    report.point(name, result);
 }
 
 fn build(kernels: &[Id], report: &Report, setup: Setup) -> Result<Vec<Ready>> {
