@@ -54,11 +54,14 @@ pub enum Start {
     /// `hostile-halfread`: says hello, reads eight bytes of the first request, then exits with
     /// status 3.
     HalfRead,
+    /// `hostile-hasty`: says hello, reads the header of the first request, and answers it with `hasty`
+    /// before it has read the rest.
+    Hasty,
 }
 
 impl Start {
     /// All starts.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Normal,
         Self::Exit,
         Self::Segv,
@@ -75,6 +78,7 @@ impl Start {
         Self::Crash,
         Self::Early,
         Self::HalfRead,
+        Self::Hasty,
     ];
 
     /// The driver's name that asks for it.
@@ -96,6 +100,7 @@ impl Start {
             Self::Crash => "hostile-crash",
             Self::Early => "hostile-early",
             Self::HalfRead => "hostile-halfread",
+            Self::Hasty => "hostile-hasty",
         }
     }
 

@@ -105,6 +105,10 @@ fn misbehaves_after_its_hello() {
     half.send(1, b"echo never");
     let (bytes, status) = half.rest();
     assert_eq!((bytes, status.code()), (vec![], Some(3)));
+
+    let mut hasty = ready(Start::Hasty);
+    hasty.send(7, b"echo never");
+    assert_eq!(hasty.receive(), (Header::reply(7, 5, 0), b"hasty".to_vec()));
 }
 
 #[test]

@@ -164,19 +164,22 @@ fn bounded(_: &Context) -> Result<()> {
                 process::waiting_threads() == 65
             });
             let (refused, took) = timed(|| sample::ask(65));
-            process::signal(pid, Signal::CONT)?;
+            let resumed = process::signal(pid, Signal::CONT);
+            let mut wrong = Vec::new();
             for (offset, caller) in callers.into_iter().enumerate() {
                 let written = caller
                     .join()
                     .map_err(|_| anyhow::anyhow!("a caller panicked"))?;
-                ensure!(written.is_ok(), "caller {offset}: {written:?}");
+                wrong.extend(written.err().map(|error| (offset, error)));
             }
             full?;
             ensure!(
                 refused == Err(Errno::AGAIN),
                 "the 66th caller got {refused:?}"
             );
+            ensure!(wrong.is_empty(), "of the 65 callers: {wrong:?}");
             ensure!(took < ms(1_000), "it was turned away after {took:?}");
+            resumed?;
             ensure!(DRIVER.pid()? == pid, "the handler was replaced");
             Ok(())
         })

@@ -32,6 +32,7 @@ pub(crate) const TOPIC: Topic = Topic {
             lax,
         ),
         test("a reply before any request", early),
+        test("a reply before the request is read", hasty),
         test("death with half of the request read: asked once", half_read),
         test("death before the request is read: asked twice", crash),
         test("a failed health check", ill),
@@ -169,6 +170,15 @@ fn early(_: &Context) -> Result<()> {
     ensure!(refused, "the answer was {answer}");
     Driver("hostile-early").expect("replies", "0")?;
     Driver("hostile-early").await_value("last_exit", "signal 9")
+}
+
+fn hasty(_: &Context) -> Result<()> {
+    let driver = Driver("hostile-hasty");
+    let session = Session::load(driver.0)?;
+    let words = "reply before the request was read";
+    session.call("echo x")?.refused(Errno::BADMSG, words)?;
+    driver.await_value("last_exit", "signal 9")?;
+    driver.expect("starts", "1")
 }
 
 fn half_read(_: &Context) -> Result<()> {

@@ -86,6 +86,13 @@ fn greet(start: Start, outbox: &mut Outbox) -> Result<(), End> {
             read_all(&mut Stdio, &mut [0; 8])?;
             sys::exit(3)
         }
+        Start::Hasty => {
+            hello(&mut Stdio)?;
+            let mut header = [0; HEADER_LEN];
+            read_all(&mut Stdio, &mut header)?;
+            let id = Header::decode(&header).map_or(0, |request| request.id);
+            outbox.reply(id, b"hasty")
+        }
         _ => hello(&mut Stdio),
     }
 }
