@@ -8,9 +8,10 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::io::Errno;
 
 use crate::actor::{self, Actor};
+use crate::driver::Driver;
 use crate::harness::{Context, Topic, test};
 use crate::sample::{self, DRIVER, MODULE};
-use crate::{kernel, process};
+use crate::{kernel, modules, process};
 
 pub(crate) const TOPIC: Topic = Topic {
     name: "lockdown",
@@ -37,11 +38,19 @@ pub(crate) const TOPIC: Topic = Topic {
         test("a stranger with its user id cannot look into it", stranger),
         test("root's copy of its channel is dead", copied_channel),
         test("the next handler is locked down as well", next_handler),
+        test(
+            "a handler without frames is locked down as well",
+            without_frames,
+        ),
     ],
 };
 
 fn identity(_: &Context) -> Result<()> {
-    let pid = DRIVER.pid()?;
+    identity_of(DRIVER)
+}
+
+fn identity_of(driver: Driver) -> Result<()> {
+    let pid = driver.pid()?;
     for field in ["Uid", "Gid"] {
         let ids = process::status(pid, field)?;
         ensure!(ids == "65534 65534 65534 65534", "{field}: {ids}");
@@ -56,7 +65,11 @@ fn identity(_: &Context) -> Result<()> {
 }
 
 fn confinement(_: &Context) -> Result<()> {
-    let pid = DRIVER.pid()?;
+    confinement_of(DRIVER)
+}
+
+fn confinement_of(driver: Driver) -> Result<()> {
+    let pid = driver.pid()?;
     for (field, wanted) in [
         ("NoNewPrivs", "1"),
         ("Seccomp", "1"),
@@ -66,8 +79,8 @@ fn confinement(_: &Context) -> Result<()> {
         let found = process::status(pid, field)?;
         ensure!(found == wanted, "{field}: {found}, not {wanted}");
     }
-    DRIVER.expect("lockdown", "strict")?;
-    DRIVER.expect("lockdown_in_force", "strict")
+    driver.expect("lockdown", "strict")?;
+    driver.expect("lockdown_in_force", "strict")
 }
 
 fn descriptors(_: &Context) -> Result<()> {
@@ -262,4 +275,20 @@ fn next_handler(context: &Context) -> Result<()> {
     descriptors(context)?;
     root(context)?;
     limits(context)
+}
+
+/// The benchmarks' module has such a handler.
+fn without_frames(_: &Context) -> Result<()> {
+    modules::load("umd_bench")?;
+    let path = "/sys/kernel/security/umd_bench";
+    let session = File::options().write(true).open(path)?;
+    for command in ["load raw 4 4", "calls 10"] {
+        rustix::io::write(&session, command.as_bytes()).context(command)?;
+    }
+    let driver = Driver("bench-raw-4-4");
+    driver.expect("starts", "1")?;
+    identity_of(driver)?;
+    confinement_of(driver)?;
+    drop(session);
+    modules::unload("umd_bench")
 }
