@@ -271,7 +271,7 @@ fn one_file(_: &Context) -> Result<()> {
                 process::waiting_threads() == 1
             });
             let second = rustix::io::write(&file, b"2");
-            process::signal(pid, Signal::CONT)?;
+            let resumed = process::signal(pid, Signal::CONT);
             let first = first
                 .join()
                 .map_err(|_| anyhow::anyhow!("a writer panicked"))?;
@@ -281,7 +281,7 @@ fn one_file(_: &Context) -> Result<()> {
                 second == Err(Errno::BUSY),
                 "the second writer got {second:?}"
             );
-            Ok(())
+            resumed
         })
     })
 }
