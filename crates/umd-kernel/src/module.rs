@@ -5,7 +5,7 @@
 //! struct Sample { /* what the module owns */ }
 //!
 //! impl umd_kernel::module::Module for Sample {
-//!     fn init(blob: &Blob<'_>) -> Result<Self, Errno> { todo!() }
+//!     fn init(blob: &Blob<'_>) -> Result<Self, Errno> { /* register, start, make files */ }
 //! }
 //!
 //! umd_kernel::module!(Sample);
