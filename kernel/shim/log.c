@@ -23,8 +23,3 @@ void umd_log_exit(const char *driver, int pid, u32 status)
 		pr_info_ratelimited("%s: handler %d exited with status %u\n", driver, pid,
 				    (status >> 8) & 0xff);
 }
-
-void umd_log_panic(void)
-{
-	pr_emerg("panic in Rust code\n");
-}

@@ -15,7 +15,6 @@
 
 struct file;
 struct file_operations;
-struct module;
 struct pid;
 struct poll_table_struct;
 struct umd_driver;
@@ -128,6 +127,5 @@ void umd_trace_exit(const char *driver, struct pid *pid, u32 status);
 /* log.c: any context. */
 void umd_log_failure(const char *driver, int pid, const char *what, size_t len, int error);
 void umd_log_exit(const char *driver, int pid, u32 status);
-void umd_log_panic(void);
 
 #endif

@@ -15,6 +15,9 @@ use crate::initramfs::Initramfs;
 use crate::kernel::Kernel;
 use crate::{paths, run};
 
+/// The home directory inside the machine.
+const HOME: &str = "/root";
+
 /// The names under which kmod does its work.
 const KMOD_TOOLS: &[&str] = &["modprobe", "insmod", "rmmod", "lsmod", "modinfo", "depmod"];
 
@@ -54,7 +57,7 @@ impl Add {
             Some(path) if path.ends_with('/') => format!("{path}{name}"),
             Some(path) => path.to_owned(),
             None if is_program(&source)? => format!("/usr/bin/{name}"),
-            None => format!("/root/{name}"),
+            None => format!("{HOME}/{name}"),
         };
         Ok(Self {
             source,
@@ -124,7 +127,7 @@ fn skeleton(archive: &mut Initramfs) -> Result<()> {
     ] {
         archive.directory(path, 0o755);
     }
-    archive.directory("/root", 0o700);
+    archive.directory(HOME, 0o700);
     archive.directory("/tmp", 0o1777);
     archive.device("/dev/console", 5, 1);
     archive.device("/dev/null", 1, 3);
@@ -318,7 +321,7 @@ mod tests {
         let add: Add = "/etc/passwd:/etc/".parse().expect("a file with a place");
         assert_eq!(add.destination, "/etc/passwd");
         let add: Add = "/etc/passwd".parse().expect("a file");
-        assert_eq!(add.destination, "/root/passwd");
+        assert_eq!(add.destination, format!("{HOME}/passwd"));
         assert!(
             "/etc/passwd:there"
                 .parse::<Add>()

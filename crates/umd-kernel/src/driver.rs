@@ -27,7 +27,8 @@ pub trait Driver: Sync + 'static {
 
 /// A registered driver; dropping it ends the driver.
 ///
-/// The drop aborts calls in flight, kills the handler, and waits for its death, at most 5 s.
+/// The drop aborts calls in flight and waits until they have returned, kills the handler, and waits
+/// for its death, at most 5 s.
 pub struct Handle<D: Driver> {
     registration: Registration,
     driver: PhantomData<fn() -> D>,

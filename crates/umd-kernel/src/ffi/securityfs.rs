@@ -109,10 +109,10 @@ impl<I: Interface> TableOf<I> {
 ///
 /// # Invariants
 ///
-/// The pointer is one of `umd_mod_file_new()`, and `served` outlives it.
+/// The pointer is one of `umd_mod_file_new()`, and what is served outlives it.
 pub struct File<I: Interface> {
     file: NonNull<c_void>,
-    served: Box<Served<I>>,
+    _served: Box<Served<I>>,
 }
 
 // SAFETY: the kernel's file systems have locks of their own; the interface is Send and Sync.
@@ -145,14 +145,12 @@ impl<I: Interface> File<I> {
         };
         match NonNull::new(file) {
             // INVARIANT: just made, and the interface is kept.
-            Some(file) => Ok(Self { file, served }),
+            Some(file) => Ok(Self {
+                file,
+                _served: served,
+            }),
             None => Err(super::errno(error)),
         }
-    }
-
-    /// Who serves it.
-    pub fn interface(&self) -> &I {
-        &self.served.interface
     }
 }
 
