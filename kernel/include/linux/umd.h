@@ -19,6 +19,15 @@ enum umd_framing {
 	UMD_RAW = 1,		/* bytes in, bytes out; both of fixed sizes */
 };
 
+/* What a handler gives up before it serves; docs/lockdown.md has the table. */
+enum umd_lockdown {
+	UMD_LOCKDOWN_DEFAULT = 0,	/* UMD_STRICT here; UMD_BASIC for <linux/usermode_driver.h> */
+	UMD_STRICT = 1,			/* all but read and write of its channel */
+	UMD_BASIC = 2,			/* capabilities, new privileges, the system's files; any system call */
+	UMD_SYSTEM_ROOT = 3,		/* as UMD_BASIC, but it sees the system's files */
+	UMD_UNCONFINED = 4,		/* nothing: it is root, as handlers of the in-tree facility were */
+};
+
 /*
  * What a driver is. All memory stays the caller's; only data is used after the registration.
  *
@@ -34,6 +43,10 @@ enum umd_framing {
  * @queue_max:		callers that may wait, at most 64; 0: 64
  * @restart_budget:	deaths in a row that are forgiven, and
  * @restart_window_ns:	within which time; 0 for both: five within a minute
+ * @kmod:		the loader: the module that carries the handler and calls umd_driver_provide(); loaded
+ *			when a call finds no handler. May be NULL where there is a blob, and @blob may be
+ *			NULL where there is a loader
+ * @lockdown:		enum umd_lockdown
  * @health_check:	called after each start, which can be before the registration returns, before the handler serves anybody; asks by
  *			umd_worker_call() only. 0 or a negative errno, which ends the handler.
  *			May be NULL.
@@ -52,6 +65,9 @@ struct umd_driver_config {
 	u32 restart_budget;
 	u32 reserved;
 	u64 restart_window_ns;
+	const char *kmod;
+	u32 lockdown;
+	u32 reserved2;
 	int (*health_check)(struct umd_worker *worker, void *data);
 	void *data;
 };
@@ -88,6 +104,33 @@ ssize_t umd_driver_call(struct umd_driver *driver, const void *request, size_t r
  * without holding a reference to the module must be seen to have left its code before its exit returns.
  */
 void umd_driver_unregister(struct umd_driver *driver);
+
+/*
+ * For a loader: gives the driver of this name, registered before with a @kmod, its handler. The blob may be
+ * freed after the return. A pointer, or an ERR_PTR(): -ENODEV: no such driver; -EBUSY: it has a handler.
+ */
+struct umd_image_lease *umd_driver_provide(const char *name, const void *blob, size_t len);
+
+/* Takes it away again: calls in flight end first (within the deadline), then the handler is killed. */
+void umd_driver_withdraw(struct umd_image_lease *lease);
+
+/*
+ * For users of <linux/usermode_driver.h> and <linux/usermode_driver_mgmt.h> who want other values than the
+ * defaults. 0 stands for the default.
+ */
+struct umd_options {
+	u32 size;			/* sizeof(struct umd_options), so that it can grow */
+	u32 lockdown;			/* enum umd_lockdown */
+	u64 deadline_ns;		/* for a call, a read, a write; default 2 s */
+	u64 start_deadline_ns;		/* for post_start; default 5 s */
+};
+
+struct umd_info;
+struct umd_mgmt;
+int umd_load_blob_with(struct umd_info *info, const void *data, size_t len,
+		       const struct umd_options *options);
+int umd_mgmt_load_with(struct umd_mgmt *mgmt, char *start, char *end,
+		       const struct umd_options *options);
 
 /* As umd_driver_call(), for the health check: asks the handler that was just started. */
 ssize_t umd_worker_call(struct umd_worker *worker, const void *request, size_t request_len,
