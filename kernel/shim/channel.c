@@ -20,7 +20,7 @@ static ssize_t channel_read(struct file *file, char __user *to, size_t len, loff
 
 static ssize_t channel_write(struct file *file, const char __user *from, size_t len, loff_t *pos)
 {
-	return umd_rs_channel_write(file->private_data, from, len);
+	return umd_rs_channel_write(file->private_data, from, len, file->f_flags & O_NONBLOCK);
 }
 
 static __poll_t channel_poll(struct file *file, struct poll_table_struct *table)
@@ -68,6 +68,8 @@ bool umd_channel_is(const struct file *file, const void *process)
 }
 
 /*
+ * Raw, for the memory is what the module wants handed over, wherever it lies: a slab cache or static data of
+ * its own too, which usercopy hardening would not let pass.
  * Context: the handler's task, under a spinlock. A page that is not there ends the copy, so the
  * handler cannot make it wait.
  */
@@ -78,7 +80,7 @@ size_t umd_copy_to_handler(void __user *to, const void *from, size_t len)
 	if (!access_ok(to, len))
 		return len;
 	pagefault_disable();
-	left = __copy_to_user_inatomic(to, from, len);
+	left = raw_copy_to_user(to, from, len);
 	pagefault_enable();
 	return left;
 }
@@ -91,7 +93,7 @@ size_t umd_copy_from_handler(void *to, const void __user *from, size_t len)
 	if (!access_ok(from, len))
 		return len;
 	pagefault_disable();
-	left = __copy_from_user_inatomic(to, from, len);
+	left = raw_copy_from_user(to, from, len);
 	pagefault_enable();
 	return left;
 }

@@ -6,17 +6,23 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
+#include <linux/kdev_t.h>
+#include <linux/major.h>
 #include <linux/module.h>
 #include <linux/mount.h>
+#include <linux/namei.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/workqueue.h>
 #include "image.h"
 #include "shim.h"
 
+/* The minor number of /dev/kmsg, as in drivers/char/mem.c. */
+#define KMSG_MINOR	11
+
 struct staging {
 	struct work_struct work;
-	struct vfsmount *mount;
-	const char *name;
+	struct umd_image *image;
 	const void *data;
 	size_t len;
 	int error;
@@ -38,6 +44,48 @@ static int write_all(struct file *file, const void *data, size_t len)
 	return 0;
 }
 
+static int make_node(struct dentry *parent, const char *name, umode_t mode, dev_t device)
+{
+	struct inode *directory = d_inode(parent);
+	struct dentry *dentry;
+	int error;
+
+	inode_lock_nested(directory, I_MUTEX_PARENT);
+	dentry = lookup_one_len(name, parent, strlen(name));
+	if (IS_ERR(dentry)) {
+		inode_unlock(directory);
+		return PTR_ERR(dentry);
+	}
+	if (S_ISDIR(mode))
+		error = vfs_mkdir(UMD_NO_IDMAP, directory, dentry, mode & 0777);
+	else
+		error = vfs_mknod(UMD_NO_IDMAP, directory, dentry, mode, device);
+	/* The kworker's umask has cut it. */
+	if (!error)
+		d_inode(dentry)->i_mode = mode;
+	inode_unlock(directory);
+	dput(dentry);
+	return error;
+}
+
+/* The kernel log, for anybody to write to. */
+static int make_kmsg(struct dentry *root)
+{
+	int error = make_node(root, "dev", S_IFDIR | 0555, 0);
+	struct dentry *dev;
+
+	if (error)
+		return error;
+	inode_lock(d_inode(root));
+	dev = lookup_one_len("dev", root, strlen("dev"));
+	inode_unlock(d_inode(root));
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	error = make_node(dev, "kmsg", S_IFCHR | 0222, MKDEV(MEM_MAJOR, KMSG_MINOR));
+	dput(dev);
+	return error;
+}
+
 /*
  * Context: a kworker. Only there may the file be closed on the spot (__fput_sync); closed later, it
  * would still be open for writing when it is executed: ETXTBSY.
@@ -45,8 +93,9 @@ static int write_all(struct file *file, const void *data, size_t len)
 static void stage(struct work_struct *work)
 {
 	struct staging *staging = container_of(work, struct staging, work);
-	struct dentry *root = staging->mount->mnt_root;
-	struct file *file = file_open_root_mnt(staging->mount, staging->name,
+	struct umd_image *image = staging->image;
+	struct dentry *root = image->mount->mnt_root;
+	struct file *file = file_open_root_mnt(image->mount, image->name,
 					       O_CREAT | O_EXCL | O_WRONLY, 0111);
 
 	if (IS_ERR(file)) {
@@ -61,6 +110,9 @@ static void stage(struct work_struct *work)
 	file_inode(file)->i_flags |= S_IMMUTABLE;
 	inode_unlock(file_inode(file));
 	__fput_sync(file);
+	/* "dev" is the handler's own name? Then there is no room for it. */
+	if (!staging->error && image->profile == UMD_PROFILE_BASIC)
+		staging->error = make_kmsg(root);
 
 	inode_lock(d_inode(root));
 	d_inode(root)->i_mode = S_IFDIR | 0555;
@@ -72,9 +124,10 @@ static void stage(struct work_struct *work)
  * Ownership: the image is the caller's, until umd_image_free(); name and data stay the caller's and
  * are not used after the return.
  */
-struct umd_image *umd_image_new(const char *name, const void *data, size_t len, int *error)
+struct umd_image *umd_image_new(const char *name, const void *data, size_t len, u32 profile,
+				int *error)
 {
-	struct staging staging = { .name = name, .data = data, .len = len };
+	struct staging staging = { .data = data, .len = len };
 	struct file_system_type *type;
 	struct umd_image *image;
 
@@ -82,6 +135,10 @@ struct umd_image *umd_image_new(const char *name, const void *data, size_t len, 
 	image = kzalloc(sizeof(*image), GFP_KERNEL);
 	if (!image)
 		return NULL;
+	image->profile = profile;
+	image->name = kstrdup(name, GFP_KERNEL);
+	if (!image->name)
+		goto free_image;
 	*error = -ENODEV;
 	type = get_fs_type("tmpfs");
 	if (!type)
@@ -93,7 +150,7 @@ struct umd_image *umd_image_new(const char *name, const void *data, size_t len, 
 		goto free_image;
 	}
 
-	staging.mount = image->mount;
+	staging.image = image;
 	INIT_WORK_ONSTACK(&staging.work, stage);
 	queue_work(UMD_UNBOUND_WQ, &staging.work);
 	flush_work(&staging.work);
@@ -104,36 +161,50 @@ struct umd_image *umd_image_new(const char *name, const void *data, size_t len, 
 
 	kern_unmount(image->mount);
 free_image:
+	kfree(image->name);
 	kfree(image);
 	return NULL;
+}
+
+/* The mount, without a reference; it lives as long as the image. */
+struct vfsmount *umd_image_mount(const struct umd_image *image)
+{
+	return image->mount;
 }
 
 /* A process that still runs keeps the mount until it is gone. */
 void umd_image_free(struct umd_image *image)
 {
 	kern_unmount(image->mount);
+	kfree(image->name);
 	kfree(image);
 }
 
-/* For the child, before exec: the mount's root is its root and its working directory. */
+/*
+ * For the child, before exec: the mount's root is its working directory, and its root unless it needs
+ * the system's.
+ */
 void umd_image_enter(struct umd_image *image)
 {
-	struct path root = { .mnt = image->mount, .dentry = image->mount->mnt_root };
+	struct path mount = { .mnt = image->mount, .dentry = image->mount->mnt_root };
 	struct fs_struct *fs = current->fs;
-	struct path old_root, old_pwd;
+	struct path old_root = {}, old_pwd;
 
-	path_get(&root);
-	path_get(&root);
+	path_get(&mount);
+	if (image->profile >= UMD_PROFILE_BASIC)
+		path_get(&mount);
 #ifdef UMD_FS_STRUCT_SEQLOCK
 	write_seqlock(&fs->seq);
 #else
 	spin_lock(&fs->lock);
 	write_seqcount_begin(&fs->seq);
 #endif
-	old_root = fs->root;
 	old_pwd = fs->pwd;
-	fs->root = root;
-	fs->pwd = root;
+	fs->pwd = mount;
+	if (image->profile >= UMD_PROFILE_BASIC) {
+		old_root = fs->root;
+		fs->root = mount;
+	}
 #ifdef UMD_FS_STRUCT_SEQLOCK
 	write_sequnlock(&fs->seq);
 #else

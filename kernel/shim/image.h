@@ -2,10 +2,22 @@
 #ifndef UMD_IMAGE_H
 #define UMD_IMAGE_H
 
+#include <linux/types.h>
+
 struct vfsmount;
+
+/* What a process gives up: umd_core::policy::Lockdown. Each gives up what the ones before it do. */
+enum umd_profile {
+	UMD_PROFILE_UNCONFINED = 0,
+	UMD_PROFILE_SYSTEM_ROOT = 1,
+	UMD_PROFILE_BASIC = 2,
+	UMD_PROFILE_STRICT = 3,
+};
 
 struct umd_image {
 	struct vfsmount *mount;
+	enum umd_profile profile;
+	char *name;
 };
 
 void umd_image_enter(struct umd_image *image);

@@ -2,6 +2,7 @@
 /* The module itself, and what it exports. */
 #include <linux/module.h>
 #include <linux/umd.h>
+#include <linux/usermode_driver_mgmt.h>
 #include "shim.h"
 
 EXPORT_SYMBOL_GPL(umd_driver_register);
@@ -9,6 +10,21 @@ EXPORT_SYMBOL_GPL(umd_driver_start);
 EXPORT_SYMBOL_GPL(umd_driver_call);
 EXPORT_SYMBOL_GPL(umd_driver_unregister);
 EXPORT_SYMBOL_GPL(umd_worker_call);
+EXPORT_SYMBOL_GPL(umd_driver_provide);
+EXPORT_SYMBOL_GPL(umd_driver_withdraw);
+
+/* <linux/usermode_driver.h>, <linux/usermode_driver_mgmt.h> */
+EXPORT_SYMBOL_GPL(umd_load_blob);
+EXPORT_SYMBOL_GPL(umd_load_blob_with);
+EXPORT_SYMBOL_GPL(umd_unload_blob);
+EXPORT_SYMBOL_GPL(fork_usermode_driver);
+EXPORT_SYMBOL_GPL(umd_cleanup_helper);
+EXPORT_SYMBOL_GPL(umd_send_recv);
+EXPORT_SYMBOL_GPL(umd_thread_group_exited);
+EXPORT_SYMBOL_GPL(umd_mgmt_send_recv);
+EXPORT_SYMBOL_GPL(umd_mgmt_load);
+EXPORT_SYMBOL_GPL(umd_mgmt_load_with);
+EXPORT_SYMBOL_GPL(umd_mgmt_unload);
 
 /* What driver modules in Rust need besides. */
 EXPORT_SYMBOL_GPL(umd_alloc);
@@ -33,7 +49,16 @@ static int __init umd_init(void)
 		return error;
 	error = umd_sysfs_init();
 	if (error)
-		umd_process_exit();
+		goto process;
+	error = umd_rs_init();
+	if (error)
+		goto sysfs;
+	return 0;
+
+sysfs:
+	umd_sysfs_exit();
+process:
+	umd_process_exit();
 	return error;
 }
 
@@ -42,6 +67,7 @@ static void __exit umd_exit(void)
 {
 	umd_sysfs_exit();
 	umd_process_exit();
+	umd_rs_exit();
 }
 
 module_init(umd_init);

@@ -17,10 +17,12 @@
 /* Address space of a handler: image, stack and static buffers; it can map nothing else. */
 #define UMD_AS_LIMIT	(64UL << 20)
 #define UMD_STACK_LIMIT	(1UL << 20)
+/* Descriptors of a handler that knows nothing of us: its channel, the log, what its linker opens. */
+#define UMD_FOREIGN_FILES	16
 /* Near the end of the OOM killer's list: a handler is small, and somebody waits for it. */
 #define UMD_OOM_SCORE_ADJ	(-900)
 
-static struct workqueue_struct *reapers;
+struct workqueue_struct *umd_workqueue;
 
 /*
  * Waits on pid->wait_pidfd for the end of one process. Belongs to itself once it is armed: the end
@@ -70,7 +72,7 @@ static int ended(struct wait_queue_entry *entry, unsigned int mode, int flags, v
 		watch->status = task->signal->flags & SIGNAL_GROUP_EXIT ?
 			task->signal->group_exit_code : task->exit_code;
 	list_del_init(&entry->entry);
-	queue_work(reapers, &watch->work);
+	queue_work(umd_workqueue, &watch->work);
 	return 0;
 }
 
@@ -80,9 +82,10 @@ static void limit(struct rlimit *limits, unsigned int which, unsigned long value
 	limits[which].rlim_max = value;
 }
 
-static void limit_all(void)
+static void limit_all(enum umd_profile profile)
 {
 	struct rlimit *limits = current->signal->rlim;
+	unsigned long files = profile == UMD_PROFILE_STRICT ? 3 : UMD_FOREIGN_FILES;
 
 	task_lock(current->group_leader);
 	limit(limits, RLIMIT_AS, UMD_AS_LIMIT);
@@ -91,7 +94,7 @@ static void limit_all(void)
 	limit(limits, RLIMIT_FSIZE, 0);
 	limit(limits, RLIMIT_MEMLOCK, 0);
 	limit(limits, RLIMIT_MSGQUEUE, 0);
-	limit(limits, RLIMIT_NOFILE, 3);
+	limit(limits, RLIMIT_NOFILE, files);
 	limit(limits, RLIMIT_NPROC, 0);
 	limit(limits, RLIMIT_RTPRIO, 0);
 	limit(limits, RLIMIT_STACK, UMD_STACK_LIMIT);
@@ -99,15 +102,17 @@ static void limit_all(void)
 }
 
 /*
- * The channel as fd 0, 1 and 2 of an empty table. Ownership: the first takes over the spawner's
+ * The channel as fd 0, 1 and 2 of an empty table; for a handler that knows nothing of us 0 and 1 only: what
+ * it writes to fd 2 is no reply. Ownership: the first takes over the spawner's
  * reference. Were that dropped later, it could be the last, and the caller who waits to hear of the
  * handler's death would be the one to release the channel.
  */
 static int install(struct spawn *spawn)
 {
+	int count = spawn->image->profile == UMD_PROFILE_STRICT ? 3 : 2;
 	int fd, wanted;
 
-	for (wanted = 0; wanted < 3; wanted++) {
+	for (wanted = 0; wanted < count; wanted++) {
 		fd = get_unused_fd_flags(0);
 		if (fd < 0)
 			return fd;
@@ -124,41 +129,54 @@ static int install(struct spawn *spawn)
 }
 
 /*
- * Context: the child, before exec. All that needs no cooperation of the handler is done here. It
- * keeps the two capabilities with which it gives up its ids: changing them here ends in a warning
- * of the kernel's (the user's process count is not charged yet).
+ * What a handler gives up that can be taken from it before exec. One that drops its ids itself keeps the two
+ * capabilities for that: changing them here ends in a warning of the kernel's (the user's process count is
+ * not charged yet).
  */
-static int prepare(struct subprocess_info *info, struct cred *cred)
+static void confine(enum umd_profile profile, struct cred *cred)
 {
-	struct spawn *spawn = info->data;
-	struct watch *watch = spawn->watch;
 	kernel_cap_t caps = CAP_EMPTY_SET;
-	int error = install(spawn);
 
-	if (error)
-		return error;
-
-	cap_raise(caps, CAP_SETUID);
-	cap_raise(caps, CAP_SETGID);
+	if (profile == UMD_PROFILE_STRICT) {
+		cap_raise(caps, CAP_SETUID);
+		cap_raise(caps, CAP_SETGID);
+	}
 	cred->cap_effective = caps;
 	cred->cap_permitted = caps;
 	cred->cap_bset = caps;
 	cred->cap_inheritable = CAP_EMPTY_SET;
 	cred->cap_ambient = CAP_EMPTY_SET;
 	task_set_no_new_privs(current);
-	limit_all();
+	limit_all(profile);
+}
+
+/* Context: the child, before exec. All that needs no cooperation of the handler is done here. */
+static int prepare(struct subprocess_info *info, struct cred *cred)
+{
+	struct spawn *spawn = info->data;
+	struct watch *watch = spawn->watch;
+	enum umd_profile profile = spawn->image->profile;
+	int error = install(spawn);
+
+	if (error)
+		return error;
+
+	if (profile != UMD_PROFILE_UNCONFINED)
+		confine(profile, cred);
 	current->signal->oom_score_adj = UMD_OOM_SCORE_ADJ;
 	current->signal->oom_score_adj_min = UMD_OOM_SCORE_ADJ;
 	umd_image_enter(spawn->image);
 	/*
-	 * Until the host has checked it, it is still root and may fork: then its descendants shall be
+	 * Until the host has checked it, a strict one is still root and may fork: then its descendants shall be
 	 * found among its children, and it shall have no siblings (CLONE_PARENT), which are not.
 	 * umd_task_release() takes both back.
 	 */
-	spin_lock_irq(&current->sighand->siglock);
-	current->signal->is_child_subreaper = 1;
-	current->signal->flags |= SIGNAL_UNKILLABLE;
-	spin_unlock_irq(&current->sighand->siglock);
+	if (profile == UMD_PROFILE_STRICT) {
+		spin_lock_irq(&current->sighand->siglock);
+		current->signal->is_child_subreaper = 1;
+		current->signal->flags |= SIGNAL_UNKILLABLE;
+		spin_unlock_irq(&current->sighand->siglock);
+	}
 
 	watch->pid = get_pid(task_tgid(current));
 	umd_rs_process_born(watch->process, get_pid(task_tgid(current)));
@@ -174,12 +192,11 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
  * Ownership: *watched says whether umd_rs_process_exited() will be called, which takes over the
  * caller's reference to process. The reference to the channel's file is taken over.
  */
-int umd_process_spawn(struct umd_image *image, const char *name, struct file *channel,
-		      void *process, bool *watched)
+int umd_process_spawn(struct umd_image *image, struct file *channel, void *process, bool *watched)
 {
 	struct watch *watch = kzalloc(sizeof(*watch), GFP_KERNEL);
 	struct spawn spawn = { .image = image, .channel = channel, .watch = watch };
-	char *argv[] = { (char *)name, NULL };
+	char *argv[] = { image->name, NULL };
 	char *envp[] = { NULL };
 	struct subprocess_info *info;
 	int error = -ENOMEM;
@@ -194,7 +211,7 @@ int umd_process_spawn(struct umd_image *image, const char *name, struct file *ch
 	watch->process = process;
 
 	/* The path is relative to the working directory, which prepare() sets. */
-	info = call_usermodehelper_setup(name, argv, envp, GFP_KERNEL, prepare, NULL, &spawn);
+	info = call_usermodehelper_setup(image->name, argv, envp, GFP_KERNEL, prepare, NULL, &spawn);
 	if (info)
 		error = call_usermodehelper_exec(info, UMH_WAIT_EXEC);
 	*watched = spawn.watched;
@@ -224,11 +241,11 @@ void umd_process_put(struct pid *pid)
 
 int umd_process_init(void)
 {
-	reapers = alloc_workqueue("umd", WQ_UNBOUND, 0);
-	return reapers ? 0 : -ENOMEM;
+	umd_workqueue = alloc_workqueue("umd", WQ_UNBOUND, 0);
+	return umd_workqueue ? 0 : -ENOMEM;
 }
 
 void umd_process_exit(void)
 {
-	destroy_workqueue(reapers);
+	destroy_workqueue(umd_workqueue);
 }

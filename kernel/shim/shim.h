@@ -21,10 +21,13 @@ struct umd_driver;
 struct umd_file;
 struct umd_image;
 struct umd_lock;
+struct umd_options;
 struct umd_sysfs;
 struct umd_timer;
 struct umd_waitq;
 struct umd_worker;
+struct vfsmount;
+struct workqueue_struct;
 
 /* memory.c */
 void *umd_alloc(size_t size);
@@ -60,13 +63,17 @@ void umd_timer_bind(struct umd_timer *timer, void *context);
 void umd_timer_start(struct umd_timer *timer, u64 at);		/* any context */
 void umd_timer_free(struct umd_timer *timer);			/* waits for a running callback */
 
-/* image.c */
-struct umd_image *umd_image_new(const char *name, const void *data, size_t len, int *error);
+long umd_ticks_until(u64 until);				/* in jiffies, as schedule_timeout() wants */
+
+/* image.c. profile is umd_core::policy::Lockdown as a number: enum umd_profile. */
+struct umd_image *umd_image_new(const char *name, const void *data, size_t len, u32 profile,
+				int *error);
+struct vfsmount *umd_image_mount(const struct umd_image *image);	/* any context */
 void umd_image_free(struct umd_image *image);
 
 /* process.c */
-int umd_process_spawn(struct umd_image *image, const char *name, struct file *channel,
-		      void *process, bool *watched);
+extern struct workqueue_struct *umd_workqueue;			/* drained before umd.ko goes */
+int umd_process_spawn(struct umd_image *image, struct file *channel, void *process, bool *watched);
 void umd_process_kill(struct pid *pid);				/* any context */
 int umd_process_number(struct pid *pid);			/* any context; 0 for NULL */
 void umd_process_put(struct pid *pid);				/* any context; NULL is fine */
@@ -99,9 +106,44 @@ size_t umd_clear_handler(void __user *to, size_t len);
 size_t umd_fault_in_writeable(void __user *to, size_t len);
 size_t umd_fault_in_readable(const void __user *from, size_t len);
 ssize_t umd_rs_channel_read(void *process, char __user *to, size_t len, bool nonblock);
-ssize_t umd_rs_channel_write(void *process, const char __user *from, size_t len);
+ssize_t umd_rs_channel_write(void *process, const char __user *from, size_t len, bool nonblock);
 u32 umd_rs_channel_poll(void *process, struct file *file, struct poll_table_struct *table);
 void umd_rs_channel_release(void *process);	/* takes over the file's reference to process */
+
+/* kmod.c */
+int umd_module_request(const char *name, u64 until);
+int umd_sleep(u64 nanos);
+
+/* stream.c */
+struct file *umd_stream_file(void *process, bool to_handler);
+void *umd_stream_process(const struct file *file);
+ssize_t umd_rs_stream_read(void *process, void *to, size_t len);
+ssize_t umd_rs_stream_write(void *process, const void *from, size_t len);
+void umd_rs_stream_release(void *process, bool to_handler);	/* takes over a reference */
+
+/*
+ * For capi.c. A blob is known by its mount: from the load, which makes it, to the unload. options may be NULL;
+ * check, which may be NULL too, is called after each start, with the process and context.
+ */
+struct vfsmount *umd_rs_blob_load(const char *name, const void *data, size_t len,
+				  const struct umd_options *options,
+				  int (*check)(void *process, void *context), void *context,
+				  int *error);
+int umd_rs_blob_unload(struct vfsmount *mount);
+void *umd_rs_blob_fork(struct vfsmount *mount, int *error);	/* a reference, or NULL and an error */
+int umd_rs_blob_call(struct vfsmount *mount, const void *request, size_t request_len, void *reply,
+		     size_t reply_len);
+int umd_rs_module_request(const char *name, bool (*is_loaded)(void *), void *context);
+void umd_rs_process_get(void *process);				/* any context */
+void umd_rs_process_put(void *process);
+struct pid *umd_rs_process_pid(void *process);			/* without a reference; any context */
+u64 umd_rs_process_start_deadline(void *process);		/* any context */
+int umd_rs_stream_exchange(void *process, const void *request, size_t request_len, void *reply,
+			   size_t reply_len);
+
+/* module.c: what umd.ko has one of. */
+int umd_rs_init(void);
+void umd_rs_exit(void);
 
 /* sysfs.c */
 struct umd_sysfs *umd_sysfs_new(const char *name, const char *const *files, const u16 *modes,

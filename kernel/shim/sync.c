@@ -86,7 +86,7 @@ void umd_waitq_wake(struct umd_waitq *waitq, size_t index)
 }
 
 /* From now until then, rounded up to the next tick. */
-static long ticks_until(u64 until)
+long umd_ticks_until(u64 until)
 {
 	u64 now;
 
@@ -110,7 +110,7 @@ static int wait(wait_queue_head_t *head, int state, bool (*ready)(void *), void 
 
 	if (ready(context))
 		return 0;
-	left = ticks_until(until);
+	left = umd_ticks_until(until);
 	init_wait_entry(&entry, 0);
 	for (;;) {
 		interrupted = prepare_to_wait_event(head, &entry, state);

@@ -35,6 +35,7 @@ errnos! {
     EFAULT = 14, "Bad address.";
     EBUSY = 16, "Device or resource busy.";
     EEXIST = 17, "File exists.";
+    ENODEV = 19, "No such device.";
     EINVAL = 22, "Invalid argument.";
     EPIPE = 32, "Broken pipe.";
     EBADMSG = 74, "Bad message.";
@@ -133,8 +134,8 @@ pub enum StartError {
     Hello(Violation),
     /// It had not given up what it must.
     Lockdown(LockdownCheck),
-    /// It failed the driver's health check.
-    Health,
+    /// It failed the driver's health check, which gave this errno.
+    Health(Errno),
     /// The driver was unloaded or restarted meanwhile.
     Aborted,
     /// The caller received a fatal signal meanwhile.
@@ -182,7 +183,7 @@ impl StartError {
             Self::Exec(errno) => errno,
             Self::Died => Errno::ECONNREFUSED,
             Self::TimedOut => Errno::ETIMEDOUT,
-            Self::Hello(_) | Self::Health => Errno::EBADMSG,
+            Self::Hello(_) | Self::Health(_) => Errno::EBADMSG,
             Self::Lockdown(_) => Errno::EPERM,
             Self::Aborted => Errno::ESHUTDOWN,
             Self::Interrupted => Errno::EINTR,
@@ -254,7 +255,7 @@ impl Error {
             Self::Start(StartError::TimedOut) => (22, 0),
             Self::Start(StartError::Hello(violation)) => (23, violation as u32),
             Self::Start(StartError::Lockdown(check)) => (24, check as u32),
-            Self::Start(StartError::Health) => (25, 0),
+            Self::Start(StartError::Health(errno)) => (25, errno.0 as u32),
             Self::Start(StartError::Aborted) => (26, 0),
             Self::Start(StartError::Interrupted) => (27, 0),
         }
@@ -294,7 +295,7 @@ impl Error {
                 Some(check) => Self::Start(StartError::Lockdown(check)),
                 None => return None,
             },
-            25 => Self::Start(StartError::Health),
+            25 => Self::Start(StartError::Health(Errno::new(detail as i32))),
             26 => Self::Start(StartError::Aborted),
             27 => Self::Start(StartError::Interrupted),
             _ => return None,
@@ -311,7 +312,7 @@ impl StartError {
             Self::TimedOut => "handler not ready within the start deadline",
             Self::Hello(_) => "first frame is no hello",
             Self::Lockdown(check) => check.describe(),
-            Self::Health => "handler failed the health check",
+            Self::Health(_) => "handler failed the health check",
             Self::Aborted => "start was aborted",
             Self::Interrupted => "caller received a fatal signal during the start",
         }

@@ -5,8 +5,8 @@
 //! is none, hands over its request and takes the answer. What goes wrong on the way becomes one
 //! [`Error`].
 //!
-//! *The retry rule.* A handler that died before it had read a byte of the request cannot have acted
-//! on it: another one is asked, once. A handler that had read it may have acted: the caller is told
+//! *The retry rule.* A handler that died, or broke a rule, before it had read a byte of the request cannot
+//! have acted on it: another one is asked, once. A handler that had read it may have acted: the caller is told
 //! so ([`Error::ConnectionReset`]), and the request is never delivered again.
 
 use crate::error::{Errno, Error, Seen, StartError};
@@ -32,6 +32,7 @@ pub fn call<const SLOTS: usize, H: Host<SLOTS>>(
         now: Some(begin),
         deadline: begin.after(limit),
         retry: Retry::Allowed,
+        load: Retry::Allowed,
     };
     let (result, worker) = journey.travel(request, reply);
     let took = host.now().since(begin);
@@ -55,6 +56,7 @@ pub fn start<const SLOTS: usize, H: Host<SLOTS>>(host: &H) -> Result<(), Error> 
         now: None,
         deadline: host.now().after(limit),
         retry: Retry::Allowed,
+        load: Retry::Allowed,
     };
     let (worker, _) = journey.admission()?;
     host.update(|lifecycle| lifecycle.finished(worker, Served::Nothing));
@@ -107,6 +109,8 @@ struct Journey<'h, const SLOTS: usize, H: Host<SLOTS>> {
     now: Option<Instant>,
     deadline: Instant,
     retry: Retry,
+    /// Of asking for an image.
+    load: Retry,
 }
 
 impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
@@ -164,7 +168,9 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
             Ended::Aborted(Seen::Read) if unloading => Err(Error::Unloading),
             Ended::Died(Seen::Read) | Ended::Aborted(Seen::Read) => Err(Error::ConnectionReset),
             Ended::TimedOut(seen) => Err(Error::TimedOut(seen)),
-            Ended::Broken(violation) => Err(Error::BadMessage(violation)),
+            // What it said was no answer to this request.
+            Ended::Broken(violation, Seen::Unread) => self.retry(Error::BadMessage(violation)),
+            Ended::Broken(violation, Seen::Read) => Err(Error::BadMessage(violation)),
             Ended::Lockdown(check) => Err(Error::Start(StartError::Lockdown(check))),
         }
     }
@@ -211,6 +217,10 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
                     // A host that lost a process without saying so: it is dead to us too.
                     None => self.lose(worker, Lost::Worker(Ended::Died(Seen::Unread)))?,
                 },
+                (Admission::Refuse(Error::NotLoaded), _) if self.load == Retry::Allowed => {
+                    self.load = Retry::Used;
+                    self.host.load(self.deadline)?;
+                }
                 (Admission::Refuse(error), _) => return Err(error),
                 (Admission::Start(worker), _) => {
                     if let Some(process) = self.start(worker)? {

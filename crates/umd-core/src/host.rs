@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a host supplies: a clock, a lock with its waiting callers, processes and their channels.
 
-use crate::error::StartError;
+use crate::error::{Error, StartError};
 use crate::lifecycle::{Admission, Lifecycle, Ticket, WorkerId};
 use crate::policy::Instant;
 use crate::transfer::{Answer, Ended, Withdrawn};
@@ -51,6 +51,13 @@ pub trait Turnstile<const SLOTS: usize> {
 pub trait Processes {
     /// A process in service, as its caller holds it.
     type Process;
+
+    /// There is no image: sees to it that there is one. Never returns later than the deadline needs.
+    ///
+    /// # Errors
+    ///
+    /// [`NotLoaded`](Error::NotLoaded) where nothing brings one, `TimedOut`, `Interrupted`.
+    fn load(&self, deadline: Instant) -> Result<(), Error>;
 
     /// Makes a process from the image, gives it a channel, and returns when it has said hello,
     /// passed the host's checks and the driver's health check; or says why not. Never returns

@@ -21,11 +21,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod elf;
 pub mod error;
 pub mod exchange;
 pub mod frame;
 pub mod host;
 pub mod lifecycle;
 pub mod policy;
+pub mod ring;
 pub mod status;
 pub mod transfer;

@@ -7,7 +7,7 @@
 //! in its slot changes nothing: each start gets a [`WorkerId`] of its own.
 //!
 //! ```text
-//! driver  Unloaded → Loaded → Starting → Running ⇄ Exited → … → Failed        any → Unloading
+//! driver  Unloaded → Loaded → Starting → Running ⇄ Exited → … → Failed        any → Unloaded, Unloading
 //! slot    Vacant → Starting → Busy ⇄ Idle,  Vacant → Warming → Idle,  from each of these → Vacant
 //! ```
 
@@ -187,6 +187,18 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     pub const fn loaded(&mut self) {
         self.image = true;
         self.changed = true;
+    }
+
+    /// The image is taken away: nobody is admitted until there is another. Workers that are busy may finish;
+    /// when the host has waited for that ([`is_quiet`](Self::is_quiet)) it [restarts](Self::restart).
+    pub const fn withdrawn(&mut self) {
+        self.image = false;
+        self.changed = true;
+    }
+
+    /// No caller has a worker, or starts one.
+    pub fn is_quiet(&self) -> bool {
+        !self.has(Slot::Busy) && !self.has(Slot::Starting)
     }
 
     /// The driver goes away, or has gone.

@@ -60,7 +60,8 @@ impl Span {
         self.0 / 1_000_000
     }
 
-    const fn doubled(self, times: u32) -> Self {
+    /// Twice as long, so many times.
+    pub const fn doubled(self, times: u32) -> Self {
         let factor = match 1u64.checked_shl(times) {
             Some(factor) => factor,
             None => u64::MAX,
@@ -77,6 +78,45 @@ pub enum Framing {
     /// No header and no hello: the request's bytes, then as many bytes as the caller's buffer
     /// holds. For handlers that know nothing of the frame.
     Raw,
+    /// Two streams of bytes, as a pair of pipes would be: as [`Raw`](Self::Raw), but both sides may also
+    /// write when nobody waits for it.
+    Stream,
+}
+
+/// What a handler gives up before it serves. Each gives up what the ones below it do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lockdown {
+    /// Nothing: it is root, with all capabilities, and sees the system's files.
+    Unconfined,
+    /// Its ids, capabilities, new privileges, new processes.
+    SystemRoot,
+    /// All files but its image and the kernel log.
+    Basic,
+    /// All system calls but read and write of its channel.
+    Strict,
+}
+
+impl Lockdown {
+    /// The one with this number, as `as u8` gives it.
+    pub const fn from_u8(number: u8) -> Option<Self> {
+        Some(match number {
+            0 => Self::Unconfined,
+            1 => Self::SystemRoot,
+            2 => Self::Basic,
+            3 => Self::Strict,
+            _ => return None,
+        })
+    }
+
+    /// The name that operators read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Strict => "strict",
+            Self::Basic => "basic",
+            Self::SystemRoot => "system-root",
+            Self::Unconfined => "unconfined",
+        }
+    }
 }
 
 /// How often, and how soon, a dead handler is replaced.
@@ -104,6 +144,14 @@ impl RestartPolicy {
         backoff: Span::from_millis(100),
         backoff_max: Span::from_millis(5_000),
     };
+
+    /// Never given up; pauses of 10 ms to 500 ms.
+    pub const UNLIMITED: Self = Self {
+        budget: u32::MAX,
+        window: Span::from_millis(60_000),
+        backoff: Span::from_millis(10),
+        backoff_max: Span::from_millis(500),
+    };
 }
 
 /// What a driver's owner decides.
@@ -111,6 +159,8 @@ impl RestartPolicy {
 pub struct Policy {
     /// What the bytes on the channel look like.
     pub framing: Framing,
+    /// What a handler gives up.
+    pub lockdown: Lockdown,
     /// From a call's begin to its end, queueing and a start included.
     pub deadline: Span,
     /// From exec to hello, health check included; the caller's own deadline holds besides, and a start
@@ -129,9 +179,10 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Framed, one worker, no spare, 1 s for a call and 5 s for a start, 1 MiB, 64 waiting callers.
+    /// Framed, strict, one worker, no spare, 1 s for a call and 5 s for a start, 1 MiB, 64 waiting callers.
     pub const DEFAULT: Self = Self {
         framing: Framing::Framed,
+        lockdown: Lockdown::Strict,
         deadline: Span::from_millis(1_000),
         start_deadline: Span::from_millis(5_000),
         request_max: 1 << 20,

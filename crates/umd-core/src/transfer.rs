@@ -24,7 +24,7 @@ pub enum Ended {
     /// The deadline passed.
     TimedOut(Seen),
     /// It broke the rules of the wire.
-    Broken(Violation),
+    Broken(Violation, Seen),
     /// It had not given up what it must.
     Lockdown(LockdownCheck),
     /// It is not wanted any more: restart or unload.
@@ -90,6 +90,8 @@ pub enum Incoming {
         /// How many bytes to skip.
         len: usize,
     },
+    /// Into the host's own store, as far as there is room: nobody waits for them yet. (Streams only.)
+    Keep,
     /// Nowhere: the handler broke a rule, and must be killed.
     Kill,
     /// Nowhere: the channel is closed.
@@ -110,6 +112,37 @@ pub enum Progress {
     Drained(Answer),
     /// The handler broke a rule: kill it, and wake the caller.
     Kill,
+}
+
+/// How much of a reply a caller wants, where no header tells its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The buffer full.
+    All,
+    /// What comes first.
+    Any,
+}
+
+/// Where a reply goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes in the caller's buffer.
+    pub capacity: usize,
+    /// How many of them are filled already, with what the host had kept.
+    pub filled: usize,
+    /// How many it takes.
+    pub wanted: Wanted,
+}
+
+impl Room {
+    /// For a buffer of `capacity` bytes, which the reply is to fill where it has no length of its own.
+    pub const fn all(capacity: usize) -> Self {
+        Self {
+            capacity,
+            filled: 0,
+            wanted: Wanted::All,
+        }
+    }
 }
 
 /// What a deadline's timer finds.
@@ -167,8 +200,9 @@ struct Active {
     sent: usize,
     capacity: usize,
     header: Partial,
-    /// Known when the header is complete; from the beginning where there is none.
-    reply_len: Option<usize>,
+    /// With how many bytes the reply is complete. Known when the header is; from the beginning where there
+    /// is none.
+    enough: Option<usize>,
     received: usize,
     deadline: Instant,
     /// The caller is there, and so are its buffers.
@@ -212,7 +246,7 @@ impl Transfer {
                 header: Partial::EMPTY,
                 deadline,
             },
-            Framing::Raw => Stage::Idle,
+            Framing::Raw | Framing::Stream => Stage::Idle,
         };
         Self { framing, stage }
     }
@@ -282,7 +316,7 @@ impl Transfer {
     }
 
     /// A caller's request. The host keeps the caller's buffers until the answer is collected or
-    /// the request withdrawn. In a raw channel the reply has `capacity` bytes.
+    /// the request withdrawn. Without frames the reply has `capacity` bytes, or what [`Wanted`] says; and the exchange is complete no sooner than the request has been read.
     ///
     /// Fails where the process has ended, or was not idle, which a host that goes by the lifecycle
     /// never tries.
@@ -290,7 +324,7 @@ impl Transfer {
         &mut self,
         id: NonZeroU32,
         request_len: u32,
-        capacity: usize,
+        reply: Room,
         deadline: Instant,
     ) -> Result<(), Ended> {
         match self.stage {
@@ -303,16 +337,19 @@ impl Transfer {
         self.stage = Stage::Active(Active {
             request: Header::request(id.get(), request_len),
             sent: 0,
-            capacity,
+            capacity: reply.capacity,
             header: Partial::EMPTY,
-            reply_len: match self.framing {
-                Framing::Framed => None,
-                Framing::Raw => Some(capacity),
+            enough: match (self.framing, reply.wanted) {
+                (Framing::Framed, _) => None,
+                (_, Wanted::All) => Some(reply.capacity),
+                (_, Wanted::Any) if reply.capacity == 0 => Some(0),
+                (_, Wanted::Any) => Some(1),
             },
-            received: 0,
+            received: reply.filled,
             deadline,
             attended: true,
         });
+        self.complete();
         Ok(())
     }
 
@@ -358,10 +395,11 @@ impl Transfer {
     }
 
     /// The handler has read `len` bytes of what [`Transfer::outgoing`] offered.
-    pub const fn sent(&mut self, len: usize) {
+    pub const fn sent(&mut self, len: usize) -> Progress {
         if let Stage::Active(active) = &mut self.stage {
             active.sent = active.sent.saturating_add(len);
         }
+        self.complete()
     }
 
     /// Where the first of the `max` bytes go that the handler writes now.
@@ -373,16 +411,22 @@ impl Transfer {
                     len: max.min(header.missing()),
                 };
             }
-            Stage::Active(active) => match active.reply_len {
+            Stage::Active(active) => match active.enough {
                 None if !all_sent => Violation::Early,
                 None => {
                     return Incoming::Header {
                         len: max.min(active.header.missing()),
                     };
                 }
-                Some(reply_len) => {
+                // Who answers before he has read a byte answers something else.
+                Some(1..) if active.sent == 0 && active.request.length > 0 => Violation::Early,
+                Some(_) if active.received >= self.room(active) => match self.framing {
+                    Framing::Stream => return Incoming::Keep,
+                    Framing::Framed | Framing::Raw => Violation::Unasked,
+                },
+                Some(_) => {
                     let offset = active.received;
-                    let len = max.min(reply_len.saturating_sub(offset));
+                    let len = max.min(self.room(active).saturating_sub(offset));
                     return if active.attended {
                         Incoming::Payload { offset, len }
                     } else {
@@ -390,12 +434,17 @@ impl Transfer {
                     };
                 }
             },
+            Stage::Idle | Stage::Answered { ended: None, .. }
+                if self.framing == Framing::Stream =>
+            {
+                return Incoming::Keep;
+            }
             Stage::Checking { .. } | Stage::Idle | Stage::Answered { ended: None, .. } => {
                 Violation::Unasked
             }
             Stage::Ended(_) | Stage::Answered { ended: Some(_), .. } => return Incoming::Closed,
         };
-        self.fail(Ended::Broken(violation));
+        self.broken(violation);
         Incoming::Kill
     }
 
@@ -443,12 +492,8 @@ impl Transfer {
                 if length > active.capacity {
                     return self.broken(Violation::TooLong);
                 }
-                active.reply_len = Some(length);
-                if length == 0 {
-                    self.answered(Answer::Reply(0))
-                } else {
-                    Progress::More
-                }
+                active.enough = Some(length);
+                self.complete()
             }
             _ => Progress::More,
         }
@@ -456,16 +501,16 @@ impl Transfer {
 
     /// The handler wrote `len` bytes of payload.
     pub fn received(&mut self, len: usize) -> Progress {
-        let Stage::Active(active) = &mut self.stage else {
-            return Progress::More;
-        };
-        active.received = active.received.saturating_add(len);
-        match active.reply_len {
-            Some(reply_len) if active.received >= reply_len => {
-                self.answered(Answer::Reply(reply_len))
-            }
-            _ => Progress::More,
+        if let Stage::Active(active) = &mut self.stage {
+            active.received = active.received.saturating_add(len);
         }
+        self.complete()
+    }
+
+    /// The handler has left bytes behind that nobody asked for: it is done for, and what comes next is
+    /// unread by it. For hosts that [kept](Incoming::Keep) such bytes. True where that is news.
+    pub const fn left_over(&mut self) -> bool {
+        self.fail(Ended::Broken(Violation::Unasked, Seen::Unread))
     }
 
     /// Is there something to [`collect`](Self::collect)?
@@ -542,7 +587,7 @@ impl Transfer {
     const fn head(&self) -> usize {
         match self.framing {
             Framing::Framed => HEADER_LEN,
-            Framing::Raw => 0,
+            Framing::Raw | Framing::Stream => 0,
         }
     }
 
@@ -558,8 +603,31 @@ impl Transfer {
     }
 
     const fn broken(&mut self, violation: Violation) -> Progress {
-        self.fail(Ended::Broken(violation));
+        let seen = self.seen();
+        self.fail(Ended::Broken(violation, seen));
         Progress::Kill
+    }
+
+    /// How many bytes of the reply the caller's buffer takes.
+    const fn room(&self, active: &Active) -> usize {
+        match (self.framing, active.enough) {
+            (Framing::Framed, Some(length)) => length,
+            _ => active.capacity,
+        }
+    }
+
+    /// Is the exchange over?
+    const fn complete(&mut self) -> Progress {
+        let Stage::Active(active) = &self.stage else {
+            return Progress::More;
+        };
+        match active.enough {
+            Some(enough) if active.received >= enough && active.sent >= self.frame_len(active) => {
+                let received = active.received;
+                self.answered(Answer::Reply(received))
+            }
+            _ => Progress::More,
+        }
     }
 
     const fn answered(&mut self, answer: Answer) -> Progress {

@@ -53,6 +53,8 @@ enum Deed {
     AnswerAndDie,
     /// It answers another request.
     WrongId,
+    /// It answers before it has read anything.
+    Early,
     /// It answers with more than the caller has room for.
     TooLong,
     /// It reads this many bytes, then this happens, then it does nothing any more.
@@ -68,6 +70,8 @@ enum Happening {
     /// A restart, and the process does not hear of it.
     RestartUnseen,
     Unload,
+    /// The image is taken away.
+    Withdraw,
     /// The caller receives a fatal signal.
     Signal,
 }
@@ -98,6 +102,8 @@ struct Host<const SLOTS: usize> {
     /// What will happen while callers wait in the queue.
     agenda: RefCell<VecDeque<(Instant, Later<SLOTS>)>>,
     signal: Cell<bool>,
+    /// What a request for an image brings: `None` an image.
+    loads: RefCell<VecDeque<Option<Error>>>,
     woken: Cell<Option<Ticket>>,
     requests: Cell<u32>,
 }
@@ -111,6 +117,7 @@ impl<const SLOTS: usize> Host<SLOTS> {
             scripts: RefCell::default(),
             agenda: RefCell::default(),
             signal: Cell::new(false),
+            loads: RefCell::default(),
             woken: Cell::new(None),
             requests: Cell::new(0),
         };
@@ -238,6 +245,10 @@ impl<const SLOTS: usize> Host<SLOTS> {
                 self.update(Lifecycle::unload);
                 self.abort_all();
             }
+            Happening::Withdraw => {
+                self.update(Lifecycle::withdrawn);
+                self.abort_all();
+            }
             Happening::Signal => self.signal.set(true),
         }
     }
@@ -274,6 +285,9 @@ impl<const SLOTS: usize> Host<SLOTS> {
             Deed::WrongId => {
                 let asked = self.read_request(id).0;
                 self.write(id, &Header::reply(asked + 1, 0, 0).encode());
+            }
+            Deed::Early => {
+                self.write(id, &Header::reply(self.requests.get(), 0, 0).encode());
             }
             Deed::TooLong => {
                 let asked = self.read_request(id).0;
@@ -383,6 +397,18 @@ impl<const SLOTS: usize> Turnstile<SLOTS> for Host<SLOTS> {
 impl<const SLOTS: usize> Processes for Host<SLOTS> {
     type Process = WorkerId;
 
+    fn load(&self, deadline: Instant) -> Result<(), Error> {
+        assert!(self.now() < deadline, "a loader that has no time at all");
+        let brings = self.loads.borrow_mut().pop_front();
+        match brings.expect("a request for an image that no test asked for") {
+            Some(error) => Err(error),
+            None => {
+                self.update(Lifecycle::loaded);
+                Ok(())
+            }
+        }
+    }
+
     fn start(&self, id: WorkerId, deadline: Instant) -> Result<WorkerId, StartError> {
         let good = Script {
             birth: Birth::Good(1),
@@ -422,7 +448,7 @@ impl<const SLOTS: usize> Processes for Host<SLOTS> {
                 return Err(StartError::Hello(Violation::Magic));
             }
             Birth::Keeps => return Err(StartError::Lockdown(LockdownCheck::Capabilities)),
-            Birth::Sick => return Err(StartError::Health),
+            Birth::Sick => return Err(StartError::Health(Errno::EIO)),
             Birth::Meanwhile(happening) => {
                 self.happen(id, happening);
                 if self.signal.take() {
@@ -712,7 +738,7 @@ fn a_failed_start_says_why() {
             Birth::Keeps,
             StartError::Lockdown(LockdownCheck::Capabilities),
         ),
-        (Birth::Sick, StartError::Health),
+        (Birth::Sick, StartError::Health(Errno::EIO)),
     ] {
         let host = one();
         host.birth(birth);
@@ -802,7 +828,10 @@ fn the_pause_grows_from_death_to_death_and_callers_sit_it_out() {
     for _ in 0..=RestartPolicy::DEFAULT.budget {
         let begin = host.now();
         host.birth(Birth::Sick);
-        assert_eq!(host.call(b"1"), Err(Error::Start(StartError::Health)));
+        assert_eq!(
+            host.call(b"1"),
+            Err(Error::Start(StartError::Health(Errno::EIO)))
+        );
         waited.push(host.now().since(begin).as_millis());
     }
     assert_eq!(waited, [0, 0, 100, 200, 400, 800]);
@@ -1020,15 +1049,6 @@ fn unload_ends_a_call_wherever_it_is() {
     assert_eq!(host.call(b"1"), Err(Error::Unloading));
 }
 
-#[test]
-fn without_an_image_nothing_starts() {
-    let host = one();
-    host.lifecycle.replace(Lifecycle::new(Policy::DEFAULT));
-    assert_eq!(host.call(b"1"), Err(Error::NotLoaded));
-    assert_eq!(start(&host), Err(Error::NotLoaded));
-    assert_eq!(host.made(), 0);
-}
-
 // Starts without a request.
 
 #[test]
@@ -1046,7 +1066,10 @@ fn start_brings_a_handler_into_service_once() {
 fn start_says_why_not() {
     let host = one();
     host.birth(Birth::Sick);
-    assert_eq!(start(&host), Err(Error::Start(StartError::Health)));
+    assert_eq!(
+        start(&host),
+        Err(Error::Start(StartError::Health(Errno::EIO)))
+    );
     assert_eq!(host.living(), 0);
 }
 
@@ -1134,4 +1157,60 @@ fn two_calls_at_once_have_a_worker_each() {
     assert!(host.call(b"1").is_ok());
     assert_eq!(host.now(), begin, "waited for the other call");
     assert!(host.update(|lifecycle| lifecycle.finished(id, Served::Reply)));
+}
+
+// Without an image.
+
+#[test]
+fn an_image_is_asked_for_once_and_then_the_call_goes_on() {
+    let host = one();
+    assert_eq!(host.call(b"12"), Ok(b"21".to_vec()));
+    host.update(Lifecycle::withdrawn);
+    for process in host.processes.borrow_mut().iter_mut() {
+        process.channel.transfer.abort();
+        process.alive = false;
+    }
+    assert_eq!(host.state(), State::Unloaded);
+    host.loads.borrow_mut().push_back(None);
+    assert_eq!(host.call(b"34"), Ok(b"43".to_vec()));
+    assert_eq!(host.made(), 2);
+    assert!(host.loads.borrow().is_empty());
+}
+
+#[test]
+fn whoever_gets_no_image_is_told_why() {
+    for error in [
+        Error::NotLoaded,
+        Error::TimedOut(Seen::Unread),
+        Error::Interrupted,
+    ] {
+        let host = one();
+        host.update(Lifecycle::withdrawn);
+        host.loads.borrow_mut().push_back(Some(error));
+        assert_eq!(host.call(b"12"), Err(error));
+        host.loads.borrow_mut().push_back(Some(error));
+        assert_eq!(start(&host), Err(error));
+        assert_eq!(host.made(), 0);
+    }
+}
+
+#[test]
+fn an_image_that_is_gone_again_is_not_asked_for_twice() {
+    let host = one();
+    host.update(Lifecycle::withdrawn);
+    host.loads.borrow_mut().push_back(None);
+    host.birth(Birth::Meanwhile(Happening::Withdraw));
+    assert_eq!(host.call(b"12"), Err(Error::NotLoaded));
+}
+
+#[test]
+fn bytes_before_the_request_was_read_cost_the_handler_its_life_and_not_the_caller_his_reply() {
+    let host = one();
+    host.deeds(&[Deed::Early]);
+    assert_eq!(host.call(b"12"), Ok(b"21".to_vec()));
+    assert_eq!((host.made(), host.living()), (2, 1));
+    // A second one that does the same shows that it is no accident.
+    let host = one();
+    host.deeds(&[Deed::Early]).deeds(&[Deed::Early]);
+    assert_eq!(host.call(b"12"), Err(Error::BadMessage(Violation::Early)));
 }

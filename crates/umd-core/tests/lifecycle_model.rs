@@ -57,6 +57,8 @@ enum Step {
     Hang(Who),
     Retire(Who),
     Restart,
+    /// The image is taken away.
+    Withdraw,
     Unload,
     Pass(u64),
 }
@@ -84,6 +86,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => who().prop_map(Step::Hang),
         1 => who().prop_map(Step::Retire),
         1 => Just(Step::Restart),
+        1 => Just(Step::Withdraw),
+        1 => Just(Step::Load),
         8 => (0u64..10).prop_map(Step::Pass),
         1 => Just(Step::Pass(WINDOW_MS)),
     ]
@@ -492,6 +496,13 @@ fn take<const SLOTS: usize>(
             model.living.clear();
             model.deaths_ms.clear();
         }
+        Step::Withdraw => {
+            real.withdrawn();
+            model.image = false;
+            let busy = |phase| matches!(phase, Phase::Starting | Phase::Busy);
+            let quiet = !model.living.iter().any(|process| busy(process.phase));
+            assert_eq!(real.is_quiet(), quiet);
+        }
         Step::Unload => {
             real.unload();
             model.living.clear();
@@ -539,7 +550,7 @@ fn compare<const SLOTS: usize>(real: &mut Lifecycle<SLOTS>, model: &Model) {
 
     assert!(model.taken() <= model.workers, "too many at work");
     assert!(model.living.len() <= model.processes, "too many processes");
-    assert!(model.living.is_empty() || (model.image && !model.unloading));
+    assert!(model.living.is_empty() || !model.unloading);
     for id in &model.ever {
         let lives = model.living.iter().any(|p| p.id == *id);
         assert_eq!(real.knows(*id), lives);

@@ -10,7 +10,9 @@ use support::{Channel, Event, Read, at};
 use umd_core::error::{LockdownCheck, Seen, Violation};
 use umd_core::frame::{HEADER_LEN, HELLO_ID, Header};
 use umd_core::policy::{Framing, Instant};
-use umd_core::transfer::{Answer, Ended, Incoming, Outgoing, Progress, Tick, Transfer, Withdrawn};
+use umd_core::transfer::{
+    Answer, Ended, Incoming, Outgoing, Progress, Room, Tick, Transfer, Wanted, Withdrawn,
+};
 
 const ID: u32 = 7;
 const REQUEST: &[u8] = b"what is it?";
@@ -67,7 +69,7 @@ fn reply(id: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 fn broken(violation: Violation) -> Option<Result<(Answer, Vec<u8>), Ended>> {
-    Some(Err(Ended::Broken(violation)))
+    Some(Err(Ended::Broken(violation, Seen::Read)))
 }
 
 // The hello.
@@ -119,7 +121,7 @@ fn what_is_no_hello_ends_the_start() {
     ] {
         let mut channel = Channel::new(Framing::Framed, DEADLINE);
         assert_eq!(channel.write(&bytes), [Event::Kill]);
-        let ended = Ended::Broken(violation);
+        let ended = Ended::Broken(violation, Seen::Unread);
         assert_eq!(channel.transfer.start_result(), Some(Err(ended)));
         assert_eq!(channel.transfer.ended(), Some(ended));
     }
@@ -146,7 +148,7 @@ fn a_handler_that_goes_on_writing_while_it_is_checked_is_killed() {
     channel.transfer.admit();
     assert_eq!(
         channel.transfer.start_result(),
-        Some(Err(Ended::Broken(Violation::Unasked)))
+        Some(Err(Ended::Broken(Violation::Unasked, Seen::Unread)))
     );
 }
 
@@ -274,7 +276,13 @@ fn a_reply_before_the_request_was_read_to_its_end_is_early() {
             channel.read(1);
         }
         assert_eq!(channel.write(&reply(ID, b"it")), [Event::Kill]);
-        assert_eq!(channel.collect(), broken(Violation::Early));
+        let seen = if bytes_read == 0 {
+            Seen::Unread
+        } else {
+            Seen::Read
+        };
+        let ended = Ended::Broken(Violation::Early, seen);
+        assert_eq!(channel.collect(), Some(Err(ended)));
     }
 }
 
@@ -284,7 +292,7 @@ fn bytes_that_nobody_asked_for_end_an_idle_handler() {
     assert_eq!(channel.write(b"x"), [Event::Kill]);
     assert_eq!(
         channel.transfer.ended(),
-        Some(Ended::Broken(Violation::Unasked))
+        Some(Ended::Broken(Violation::Unasked, Seen::Unread))
     );
 }
 
@@ -309,7 +317,9 @@ fn surplus_bytes_do_not_touch_the_answer() {
 fn one_request_at_a_time() {
     let again = |mut channel: Channel| {
         assert_eq!(
-            channel.transfer.submit(NonZeroU32::MIN, 0, 0, DEADLINE),
+            channel
+                .transfer
+                .submit(NonZeroU32::MIN, 0, Room::all(0), DEADLINE),
             Err(Ended::Aborted(Seen::Unread))
         );
         channel
@@ -439,7 +449,7 @@ fn a_request_that_meets_an_ended_process_is_unread_by_it() {
     for (ended, met) in [
         (DIED_READ, DIED_UNREAD),
         (Ended::TimedOut(Seen::Read), DIED_UNREAD),
-        (Ended::Broken(Violation::Unasked), DIED_UNREAD),
+        (Ended::Broken(Violation::Unasked, Seen::Unread), DIED_UNREAD),
         (Ended::Aborted(Seen::Read), Ended::Aborted(Seen::Unread)),
     ] {
         let mut channel = idle();
@@ -519,7 +529,7 @@ fn a_withdrawn_request_keeps_its_rules_and_its_deadline() {
     assert_eq!(channel.write(&reply(ID, &[0; CAPACITY + 1])), [Event::Kill]);
     assert_eq!(
         channel.transfer.ended(),
-        Some(Ended::Broken(Violation::TooLong))
+        Some(Ended::Broken(Violation::TooLong, Seen::Read))
     );
 
     let mut channel = read();
@@ -581,7 +591,25 @@ fn a_raw_channel_has_no_hello_and_no_headers() {
 fn a_raw_handler_may_answer_before_it_has_read_all() {
     let mut channel = raw();
     channel.read(1);
-    assert_eq!(channel.write(b"1234"), [Event::Answered]);
+    assert_eq!(channel.write(b"1234"), []);
+    assert_eq!(channel.collect(), None, "it has not read all");
+    assert_eq!(channel.read_all(3), REQUEST[1..]);
+    assert_eq!(channel.events, [Event::Answered]);
+    assert_eq!(
+        channel.collect(),
+        Some(Ok((Answer::Reply(4), b"1234".to_vec())))
+    );
+}
+
+#[test]
+fn a_raw_handler_that_answers_before_it_has_read_anything_answers_something_else() {
+    for framing in [Framing::Raw, Framing::Stream] {
+        let mut channel = Channel::new(framing, DEADLINE);
+        channel.submit(ID, REQUEST, 4, DEADLINE).expect("idle");
+        assert_eq!(channel.write(b"1"), [Event::Kill]);
+        let ended = Ended::Broken(Violation::Early, Seen::Unread);
+        assert_eq!(channel.collect(), Some(Err(ended)));
+    }
 }
 
 #[test]
@@ -595,8 +623,14 @@ fn surplus_bytes_end_a_raw_handler_too() {
     );
     assert_eq!(
         channel.transfer.ended(),
-        Some(Ended::Broken(Violation::Unasked))
+        Some(Ended::Broken(Violation::Unasked, Seen::Unread))
     );
+
+    // Before it has read all as well.
+    let mut channel = raw();
+    channel.read(1);
+    assert_eq!(channel.write(b"12345"), [Event::Kill]);
+    assert_eq!(channel.collect(), broken(Violation::Unasked));
 }
 
 #[test]
@@ -605,10 +639,137 @@ fn a_raw_request_that_was_answered_in_part_cannot_be_taken_back() {
     assert_eq!(channel.withdraw(), Withdrawn::Free);
 
     let mut channel = raw();
+    channel.read(2);
     assert_eq!(channel.write(b"12"), []);
     assert_eq!(channel.withdraw(), Withdrawn::Draining);
-    let drained = Event::Drained(Answer::Reply(4));
-    assert_eq!(channel.write(b"34"), [drained]);
+    assert_eq!(channel.write(b"34"), []);
+    let rest = channel.read_all(99);
+    assert_eq!(rest, vec![0; REQUEST.len() - 2]);
+    assert_eq!(channel.events, [Event::Drained(Answer::Reply(4))]);
+    assert_eq!(channel.submit(ID + 1, REQUEST, 4, DEADLINE), Ok(()));
+}
+
+#[test]
+fn a_raw_request_without_a_reply_is_over_when_it_was_read() {
+    for framing in [Framing::Raw, Framing::Stream] {
+        let mut channel = Channel::new(framing, DEADLINE);
+        channel.submit(ID, REQUEST, 0, DEADLINE).expect("idle");
+        assert_eq!(channel.collect(), None);
+        assert_eq!(channel.read_all(4), REQUEST);
+        assert_eq!(channel.events, [Event::Answered]);
+        assert_eq!(channel.collect(), Some(Ok((Answer::Reply(0), vec![]))));
+    }
+}
+
+// Streams.
+
+fn stream() -> Channel {
+    Channel::new(Framing::Stream, DEADLINE)
+}
+
+/// The caller reads what there is, or what comes first.
+fn submit_read(channel: &mut Channel, capacity: usize) {
+    let room = Room {
+        capacity,
+        filled: channel.kept.len().min(capacity),
+        wanted: Wanted::Any,
+    };
+    channel.submit_for(ID, b"", room, DEADLINE).expect("idle");
+}
+
+#[test]
+fn an_exchange_of_no_bytes_is_over_at_once() {
+    let mut channel = stream();
+    channel.submit(ID, b"", 0, DEADLINE).expect("idle");
+    assert_eq!(channel.collect(), Some(Ok((Answer::Reply(0), vec![]))));
+}
+
+#[test]
+fn a_stream_keeps_what_nobody_asked_for() {
+    let mut channel = stream();
+    assert_eq!(channel.write(b"hello"), []);
+    assert_eq!(channel.kept, b"hello");
+    // While one sends only, too.
+    channel.submit(ID, REQUEST, 0, DEADLINE).expect("idle");
+    assert_eq!(channel.write(b" and"), []);
+    assert_eq!(channel.read_all(99), REQUEST);
+    assert!(matches!(channel.collect(), Some(Ok(_))));
+    // And what comes beyond a reply.
+    channel.kept.clear();
+    channel.submit(ID, REQUEST, 2, DEADLINE).expect("idle");
+    channel.read(1);
+    assert_eq!(channel.write(b"12more"), []);
+    assert_eq!(channel.read_all(99), REQUEST[1..]);
+    assert_eq!(channel.write(b" of it"), []);
+    assert_eq!(
+        channel.collect(),
+        Some(Ok((Answer::Reply(2), b"12".to_vec())))
+    );
+    assert_eq!(channel.kept, b"more of it");
+    assert_eq!(channel.transfer.ended(), None);
+}
+
+#[test]
+fn what_was_left_over_ends_the_handler_and_not_the_request() {
+    let mut channel = stream();
+    channel.write(b"surplus");
+    assert!(channel.transfer.left_over());
+    assert_eq!(
+        channel.transfer.ended(),
+        Some(Ended::Broken(Violation::Unasked, Seen::Unread))
+    );
+    assert_eq!(
+        channel.submit(ID, REQUEST, CAPACITY, DEADLINE),
+        Err(DIED_UNREAD)
+    );
+}
+
+#[test]
+fn whoever_reads_gets_what_comes_first() {
+    let mut channel = stream();
+    submit_read(&mut channel, 8);
+    assert_eq!(channel.collect(), None);
+    assert_eq!(channel.write(b"123"), [Event::Answered]);
+    assert_eq!(
+        channel.collect(),
+        Some(Ok((Answer::Reply(3), b"123".to_vec())))
+    );
+    // Or what was there.
+    channel.write(b"4567");
+    submit_read(&mut channel, 3);
+    assert_eq!(
+        channel.collect(),
+        Some(Ok((Answer::Reply(3), b"456".to_vec())))
+    );
+    assert_eq!(channel.kept, b"7");
+}
+
+#[test]
+fn whoever_wants_a_number_of_bytes_gets_what_was_there_and_the_rest() {
+    let mut channel = stream();
+    channel.write(b"12");
+    let room = Room {
+        capacity: 4,
+        filled: 2,
+        wanted: Wanted::All,
+    };
+    channel.submit_for(ID, b"", room, DEADLINE).expect("idle");
+    assert_eq!(channel.collect(), None);
+    assert_eq!(channel.write(b"345"), [Event::Answered]);
+    assert_eq!(
+        channel.collect(),
+        Some(Ok((Answer::Reply(4), b"1234".to_vec())))
+    );
+    assert_eq!(channel.kept, b"5");
+}
+
+#[test]
+fn a_read_that_is_given_up_leaves_the_handler_in_peace() {
+    let mut channel = stream();
+    submit_read(&mut channel, 8);
+    assert_eq!(channel.withdraw(), Withdrawn::Free);
+    assert_eq!(channel.write(b"123"), []);
+    assert_eq!(channel.kept, b"123");
 }
 
 // Handlers that keep no rule.
@@ -680,7 +841,7 @@ fn play(framing: Framing, admitted: bool, acts: &[Act]) {
         let events = match act {
             Act::Read(max) => {
                 channel.read(*max);
-                vec![]
+                core::mem::take(&mut channel.events)
             }
             Act::Write(bytes) => channel.write(bytes),
             Act::Frame {
@@ -698,13 +859,14 @@ fn play(framing: Framing, admitted: bool, acts: &[Act]) {
             Act::Hello => channel.write(&Header::hello().encode()),
             Act::Behave => {
                 let request = channel.read_all(9);
-                if request.is_empty() {
-                    continue;
+                let mut events = core::mem::take(&mut channel.events);
+                if !request.is_empty() && events.is_empty() {
+                    events = match framing {
+                        Framing::Framed => channel.write(&reply(id, &vec![1; capacity])),
+                        Framing::Raw | Framing::Stream => channel.write(&vec![1; capacity]),
+                    };
                 }
-                match framing {
-                    Framing::Framed => channel.write(&reply(id, &vec![1; capacity])),
-                    Framing::Raw => channel.write(&vec![1; capacity]),
-                }
+                events
             }
             Act::Close => {
                 woken |= channel.transfer.close();
@@ -720,7 +882,9 @@ fn play(framing: Framing, admitted: bool, acts: &[Act]) {
                     id += 1;
                     capacity = *c;
                     waits = true;
-                    woken = false;
+                    // Without a byte either way there is nothing to wait for.
+                    woken = channel.transfer.has_result();
+                    assert!(!woken || (framing != Framing::Framed && *len == 0 && *c == 0));
                 }
                 vec![]
             }
@@ -785,7 +949,11 @@ fn play(framing: Framing, admitted: bool, acts: &[Act]) {
 }
 
 fn framing() -> impl Strategy<Value = Framing> {
-    prop_oneof![2 => Just(Framing::Framed), 1 => Just(Framing::Raw)]
+    prop_oneof![
+        2 => Just(Framing::Framed),
+        1 => Just(Framing::Raw),
+        1 => Just(Framing::Stream),
+    ]
 }
 
 /// Sizes of pieces, used in turn.
@@ -837,7 +1005,7 @@ proptest! {
             // In a raw channel the reply has as many bytes as the buffer.
             let capacity = match framing {
                 Framing::Framed => answer.len() + spare_room,
-                Framing::Raw => answer.len(),
+                Framing::Raw | Framing::Stream => answer.len(),
             };
             channel.submit(id, &request, capacity, DEADLINE).expect("idle");
             // The caller goes away after this many pieces, if ever.
@@ -865,7 +1033,7 @@ proptest! {
             // ... which is the caller's, up to where that went away ...
             let mut sent = match framing {
                 Framing::Framed => Header::request(id, request.len() as u32).encode().to_vec(),
-                Framing::Raw => vec![],
+                Framing::Raw | Framing::Stream => vec![],
             };
             sent.extend(&request);
             prop_assert_eq!(got.len(), sent.len());
@@ -879,7 +1047,7 @@ proptest! {
             // ... and writes its reply.
             let bytes = match framing {
                 Framing::Framed => reply(id, &answer),
-                Framing::Raw => answer.clone(),
+                Framing::Raw | Framing::Stream => answer.clone(),
             };
             let mut rest = &bytes[..];
             let mut events = vec![];

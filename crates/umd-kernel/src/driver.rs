@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A driver as its module sees it: a [`Handle`] that is called like a function.
 
-use crate::ffi::driver::Registration;
+use crate::ffi::driver::{Registration, Source};
 use crate::ffi::module::Blob;
 use core::ffi::CStr;
 use core::marker::PhantomData;
 use umd_core::error::{Errno, Error};
 use umd_core::policy::{Policy, Span};
 
-pub use crate::ffi::driver::Probe;
+pub use crate::ffi::driver::{Probe, Provided};
 
 /// What a driver is.
 pub trait Driver: Sync + 'static {
@@ -47,8 +47,24 @@ impl<D: Driver> Handle<D> {
 
     /// The same under another name, with another blob.
     pub fn register_as(name: &CStr, blob: &[u8]) -> Result<Self, Errno> {
+        Self::register_from(name, Source::Blob(blob))
+    }
+
+    /// Registers a driver whose handler another module brings: its *loader*, which calls
+    /// [`Provided::provide`] in its init, and is loaded by the first call that finds no handler. A call that
+    /// finds none even so fails with [`NotLoaded`](Error::NotLoaded), and modprobe is not run again at
+    /// once: after half a second, then twice as long each time, at most 30 s.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for a bad name of either, `EEXIST` where there is a driver of this name, `ENOMEM`.
+    pub fn on_demand(loader: &CStr) -> Result<Self, Errno> {
+        Self::register_from(D::NAME, Source::Loader(loader))
+    }
+
+    fn register_from(name: &CStr, source: Source<'_>) -> Result<Self, Errno> {
         Ok(Self {
-            registration: Registration::register::<D>(name, blob)?,
+            registration: Registration::register::<D>(name, source)?,
             driver: PhantomData,
         })
     }

@@ -4,7 +4,9 @@
 
 use core::num::NonZeroU32;
 use umd_core::policy::{Framing, Instant, Span};
-use umd_core::transfer::{Answer, Ended, Incoming, Outgoing, Progress, Tick, Transfer, Withdrawn};
+use umd_core::transfer::{
+    Answer, Ended, Incoming, Outgoing, Progress, Room, Tick, Transfer, Withdrawn,
+};
 
 /// The instant this many milliseconds after the clock's beginning.
 pub(crate) fn at(millis: u64) -> Instant {
@@ -41,6 +43,10 @@ struct Caller {
 pub(crate) struct Channel {
     pub(crate) transfer: Transfer,
     caller: Option<Caller>,
+    /// What a stream's host keeps of bytes that nobody asked for.
+    pub(crate) kept: Vec<u8>,
+    /// What reads have led to.
+    pub(crate) events: Vec<Event>,
 }
 
 impl Channel {
@@ -48,6 +54,8 @@ impl Channel {
         Self {
             transfer: Transfer::new(framing, deadline),
             caller: None,
+            kept: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -59,12 +67,26 @@ impl Channel {
         capacity: usize,
         deadline: Instant,
     ) -> Result<(), Ended> {
+        self.submit_for(id, request, Room::all(capacity), deadline)
+    }
+
+    /// The same where the caller says how much of a reply it wants.
+    pub(crate) fn submit_for(
+        &mut self,
+        id: u32,
+        request: &[u8],
+        room: Room,
+        deadline: Instant,
+    ) -> Result<(), Ended> {
         let id = NonZeroU32::new(id).expect("requests count from 1");
         let length = u32::try_from(request.len()).expect("tests send little");
-        self.transfer.submit(id, length, capacity, deadline)?;
+        self.transfer.submit(id, length, room, deadline)?;
+        let mut reply = vec![0; room.capacity];
+        reply[..room.filled].copy_from_slice(&self.kept[..room.filled]);
+        self.kept.drain(..room.filled);
         self.caller = Some(Caller {
             request: request.to_vec(),
-            reply: vec![0; capacity],
+            reply,
         });
         Ok(())
     }
@@ -82,7 +104,12 @@ impl Channel {
             Outgoing::Closed => return Read::EndOfFile,
         };
         assert!(!bytes.is_empty() && bytes.len() <= max);
-        self.transfer.sent(bytes.len());
+        match self.transfer.sent(bytes.len()) {
+            Progress::More => {}
+            Progress::Answered => self.events.push(Event::Answered),
+            Progress::Drained(answer) => self.events.push(Event::Drained(answer)),
+            other => panic!("a read led to {other:?}"),
+        }
         Read::Bytes(bytes)
     }
 
@@ -98,6 +125,10 @@ impl Channel {
                     (len, self.transfer.received(len))
                 }
                 Incoming::Discard { len } => (len, self.transfer.received(len)),
+                Incoming::Keep => {
+                    self.kept.extend(bytes);
+                    return events;
+                }
                 Incoming::Kill => {
                     events.push(Event::Kill);
                     return events;

@@ -22,6 +22,9 @@ pub(super) struct Config {
     pub(super) restart_budget: u32,
     pub(super) reserved: u32,
     pub(super) restart_window_ns: u64,
+    pub(super) kmod: *const c_char,
+    pub(super) lockdown: u32,
+    pub(super) reserved2: u32,
     pub(super) health_check: Option<HealthCheckFn>,
     pub(super) data: *mut c_void,
 }
@@ -31,4 +34,14 @@ pub(super) struct Config {
 pub(super) struct Failure {
     pub(super) kind: u32,
     pub(super) detail: u32,
+}
+
+/// `struct umd_options`.
+#[cfg(feature = "host")]
+#[repr(C)]
+pub(super) struct Options {
+    pub(super) size: u32,
+    pub(super) lockdown: u32,
+    pub(super) deadline_ns: u64,
+    pub(super) start_deadline_ns: u64,
 }

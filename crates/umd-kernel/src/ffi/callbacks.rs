@@ -8,20 +8,11 @@ use crate::host::process::Process;
 use crate::host::sysfs;
 use core::ffi::{c_char, c_void};
 use core::ptr::NonNull;
-use umd_core::error::Errno;
 
 /// poll(2) under way.
 pub struct Poll {
     pub(super) file: *mut c_void,
     pub(super) table: *mut c_void,
-}
-
-/// Length or negative errno, as system calls return them.
-fn to_c(result: Result<usize, Errno>) -> isize {
-    match result {
-        Ok(length) => isize::try_from(length).unwrap_or(isize::MAX),
-        Err(errno) => isize::try_from(errno.get()).unwrap_or(5).saturating_neg(),
-    }
 }
 
 /// # Safety
@@ -56,7 +47,7 @@ unsafe extern "C" fn umd_rs_channel_read(
 ) -> isize {
     // SAFETY: by this function's contract.
     let process = unsafe { Arc::<Process>::borrow_raw(process) };
-    to_c(process.read(UserBytes::new(to.addr(), len), nonblock))
+    super::length(process.read(UserBytes::new(to.addr(), len), nonblock))
 }
 
 /// # Safety
@@ -67,10 +58,11 @@ unsafe extern "C" fn umd_rs_channel_write(
     process: NonNull<c_void>,
     from: *const c_char,
     len: usize,
+    nonblock: bool,
 ) -> isize {
     // SAFETY: by this function's contract.
     let process = unsafe { Arc::<Process>::borrow_raw(process) };
-    to_c(process.write(UserBytes::new(from.addr(), len)))
+    super::length(process.write(UserBytes::new(from.addr(), len), nonblock))
 }
 
 /// # Safety
@@ -110,7 +102,7 @@ unsafe extern "C" fn umd_rs_sysfs_show(
     let driver = unsafe { Arc::<Driver>::borrow_raw(driver) };
     // SAFETY: by this function's contract; the kernel zeroes the page.
     let page = unsafe { core::slice::from_raw_parts_mut(page.as_ptr(), len) };
-    to_c(sysfs::show(driver, index as usize, page))
+    super::length(sysfs::show(driver, index as usize, page))
 }
 
 /// # Safety
@@ -128,5 +120,5 @@ unsafe extern "C" fn umd_rs_sysfs_store(
     let driver = unsafe { Arc::<Driver>::share_raw(driver) };
     // SAFETY: by this function's contract.
     let text = unsafe { core::slice::from_raw_parts(text.as_ptr(), len) };
-    to_c(sysfs::store(&driver, index as usize, text).map(|()| len))
+    super::length(sysfs::store(&driver, index as usize, text).map(|()| len))
 }

@@ -2,12 +2,13 @@
 //! umd.ko's exports, as a driver module uses them. C header: `kernel/include/linux/umd.h`.
 
 use super::abi::{Config, Failure};
+use super::module::Blob;
 use crate::driver::Driver;
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use umd_core::error::{Errno, Error};
-use umd_core::policy::{Framing, Instant, Span};
+use umd_core::policy::{Framing, Instant, Lockdown, Span};
 
 unsafe extern "C" {
     fn umd_driver_register(config: *const Config) -> *mut c_void;
@@ -22,6 +23,8 @@ unsafe extern "C" {
         failure: *mut Failure,
     ) -> isize;
     fn umd_driver_unregister(driver: *mut c_void);
+    fn umd_driver_provide(name: *const c_char, blob: *const u8, len: usize) -> *mut c_void;
+    fn umd_driver_withdraw(lease: *mut c_void);
     fn umd_worker_call(
         worker: *mut c_void,
         request: *const u8,
@@ -82,6 +85,40 @@ unsafe extern "C" fn health_check<D: Driver>(worker: *mut c_void, _data: *mut c_
     }
 }
 
+/// What C returned, unless that is an error: those are the addresses of the last page, as in
+/// `<linux/err.h>`.
+fn not_error(pointer: *mut c_void) -> Result<NonNull<c_void>, Errno> {
+    let error = pointer.addr().wrapping_neg();
+    match NonNull::new(pointer) {
+        Some(pointer) if error > 4095 => Ok(pointer),
+        _ => Err(Errno::new(i32::try_from(error).unwrap_or(0))),
+    }
+}
+
+/// Where a driver's handler comes from.
+pub(crate) enum Source<'s> {
+    /// From this module.
+    Blob(&'s [u8]),
+    /// From another, which is loaded when it is needed.
+    Loader(&'s CStr),
+}
+
+impl Source<'_> {
+    fn blob(&self) -> Option<&[u8]> {
+        match self {
+            Self::Blob(blob) => Some(blob),
+            Self::Loader(_) => None,
+        }
+    }
+
+    fn loader(&self) -> Option<&CStr> {
+        match self {
+            Self::Blob(_) => None,
+            Self::Loader(loader) => Some(loader),
+        }
+    }
+}
+
 /// A registration with umd.ko.
 ///
 /// # Invariants
@@ -95,17 +132,19 @@ unsafe impl Send for Registration {}
 unsafe impl Sync for Registration {}
 
 impl Registration {
-    pub(crate) fn register<D: Driver>(name: &CStr, blob: &[u8]) -> Result<Self, Errno> {
+    pub(crate) fn register<D: Driver>(name: &CStr, source: Source<'_>) -> Result<Self, Errno> {
         let policy = &D::POLICY;
         let config = Config {
             size: size_of::<Config>() as u32,
             framing: match policy.framing {
                 Framing::Framed => 0,
                 Framing::Raw => 1,
+                // For the owners of files in C only.
+                Framing::Stream => return Err(Errno::EINVAL),
             },
             name: name.as_ptr(),
-            blob: blob.as_ptr(),
-            blob_len: blob.len(),
+            blob: source.blob().map_or(core::ptr::null(), <[u8]>::as_ptr),
+            blob_len: source.blob().map_or(0, <[u8]>::len),
             deadline_ns: policy.deadline.as_nanos(),
             start_deadline_ns: policy.start_deadline.as_nanos(),
             request_max: u32::try_from(policy.request_max).unwrap_or(u32::MAX),
@@ -113,19 +152,22 @@ impl Registration {
             restart_budget: policy.restart.budget,
             reserved: 0,
             restart_window_ns: policy.restart.window.as_nanos(),
+            kmod: source.loader().map_or(core::ptr::null(), CStr::as_ptr),
+            lockdown: match policy.lockdown {
+                Lockdown::Strict => 1,
+                Lockdown::Basic => 2,
+                Lockdown::SystemRoot => 3,
+                Lockdown::Unconfined => 4,
+            },
+            reserved2: 0,
             health_check: Some(health_check::<D>),
             data: core::ptr::null_mut(),
         };
         // SAFETY: name and blob are valid during the call; health_check is code of this module,
         // which outlives its registrations.
         let driver = unsafe { umd_driver_register(&raw const config) };
-        // Errors are the addresses of the last page, as in <linux/err.h>.
-        let error = driver.addr().wrapping_neg();
-        match NonNull::new(driver) {
-            // INVARIANT: just registered.
-            Some(driver) if error == 0 || error > 4095 => Ok(Self(driver)),
-            _ => Err(Errno::new(i32::try_from(error).unwrap_or(0))),
-        }
+        // INVARIANT: just registered.
+        not_error(driver).map(Self)
     }
 
     pub(crate) fn start(&self) -> Result<(), Error> {
@@ -165,5 +207,42 @@ impl Drop for Registration {
     fn drop(&mut self) {
         // SAFETY: by the invariant; calls borrow the registration, so there are none.
         unsafe { umd_driver_unregister(self.0.as_ptr()) };
+    }
+}
+
+/// A handler that this module gives to another module's driver; dropping it takes it away again.
+///
+/// The drop lets calls in flight end, within the driver's deadline, kills the handler and waits for its death,
+/// at most 5 s.
+///
+/// # Invariants
+///
+/// The pointer is one of `umd_driver_provide()` and lives as long as this.
+pub struct Provided(NonNull<c_void>);
+
+// SAFETY: umd.ko's drivers may be used from any task.
+unsafe impl Send for Provided {}
+// SAFETY: as above.
+unsafe impl Sync for Provided {}
+
+impl Provided {
+    /// Gives the blob to the driver of this name. Context: the module's init; may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV` where there is no such driver, `EBUSY` where it has a handler, `ENOMEM`.
+    pub fn provide(name: &CStr, blob: &Blob<'_>) -> Result<Self, Errno> {
+        let blob = blob.bytes();
+        // SAFETY: name and blob are valid during the call, which keeps neither.
+        let lease = unsafe { umd_driver_provide(name.as_ptr(), blob.as_ptr(), blob.len()) };
+        // INVARIANT: just provided.
+        not_error(lease).map(Self)
+    }
+}
+
+impl Drop for Provided {
+    fn drop(&mut self) {
+        // SAFETY: by the invariant.
+        unsafe { umd_driver_withdraw(self.0.as_ptr()) };
     }
 }

@@ -4,13 +4,15 @@
 
 use super::abi::{Config, Failure, HealthCheckFn};
 use super::memory::{Arc, Box};
-use crate::host::driver::{Driver, Registration};
+use super::{bytes, bytes_mut, negative};
+use crate::host::driver::{Definition, Driver, Registration};
 use crate::host::process::Process;
-use core::ffi::{CStr, c_int, c_void};
+use crate::host::registry;
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::NonNull;
 use umd_core::error::{Errno, Error};
 use umd_core::lifecycle::QUEUE_CAPACITY;
-use umd_core::policy::{Framing, Policy, RestartPolicy, Span};
+use umd_core::policy::{Framing, Lockdown, Policy, RestartPolicy, Span};
 
 /// A driver's own check of a handler that was just started.
 ///
@@ -28,16 +30,27 @@ unsafe impl Send for HealthCheck {}
 unsafe impl Sync for HealthCheck {}
 
 impl HealthCheck {
+    /// # Safety
+    ///
+    /// The function may be called with the data, from any task, as long as the driver is registered.
+    pub(super) unsafe fn new(check: HealthCheckFn, data: *mut c_void) -> Self {
+        // INVARIANT: by this function's contract.
+        Self { check, data }
+    }
+
     /// Is the handler well? Context: may sleep; calls into the driver's module.
-    pub(crate) fn run(&self, process: &Arc<Process>) -> bool {
+    pub(crate) fn run(&self, process: &Arc<Process>) -> Result<(), Errno> {
         let worker = process.as_raw().cast_mut();
         // SAFETY: by the invariant; the process outlives the call.
-        unsafe { (self.check)(worker, self.data) == 0 }
+        match unsafe { (self.check)(worker, self.data) } {
+            0 => Ok(()),
+            error => Err(super::errno(error)),
+        }
     }
 }
 
 /// A value of 0 stands for the default.
-fn or_default(value: u64, default: Span) -> Span {
+pub(super) fn or_default(value: u64, default: Span) -> Span {
     match value {
         0 => default,
         nanos => Span::from_nanos(nanos),
@@ -70,6 +83,7 @@ fn policy(config: &Config) -> Result<Policy, Errno> {
     };
     Ok(Policy {
         framing,
+        lockdown: lockdown(config.lockdown, default.lockdown)?,
         deadline: or_default(config.deadline_ns, default.deadline),
         start_deadline: or_default(config.start_deadline_ns, default.start_deadline),
         request_max,
@@ -79,8 +93,16 @@ fn policy(config: &Config) -> Result<Policy, Errno> {
     })
 }
 
-fn negative(errno: Errno) -> c_int {
-    errno.get().saturating_neg()
+/// 0 stands for the default.
+pub(super) fn lockdown(number: u32, default: Lockdown) -> Result<Lockdown, Errno> {
+    Ok(match number {
+        0 => default,
+        1 => Lockdown::Strict,
+        2 => Lockdown::Basic,
+        3 => Lockdown::SystemRoot,
+        4 => Lockdown::Unconfined,
+        _ => return Err(Errno::EINVAL),
+    })
 }
 
 /// What C gets for a length or an error.
@@ -102,34 +124,6 @@ unsafe fn outcome(result: Result<usize, Error>, failure: *mut Failure) -> isize 
     }
 }
 
-/// A slice of C's: empty where the length is 0, whatever the pointer.
-///
-/// # Safety
-///
-/// `data` is valid for reads of `len` bytes for all of `'a`.
-unsafe fn bytes<'a>(data: *const u8, len: usize) -> Result<&'a [u8], Error> {
-    match (data.is_null(), len) {
-        (_, 0) => Ok(&[]),
-        (true, _) => Err(Error::InvalidArgument),
-        // SAFETY: by this function's contract, and not NULL.
-        (false, _) => Ok(unsafe { core::slice::from_raw_parts(data, len) }),
-    }
-}
-
-/// The same for writing.
-///
-/// # Safety
-///
-/// `data` is valid for writes of `len` bytes, and nobody else's, for all of `'a`.
-unsafe fn bytes_mut<'a>(data: *mut u8, len: usize) -> Result<&'a mut [u8], Error> {
-    match (data.is_null(), len) {
-        (_, 0) => Ok(&mut []),
-        (true, _) => Err(Error::InvalidArgument),
-        // SAFETY: by this function's contract, and not NULL.
-        (false, _) => Ok(unsafe { core::slice::from_raw_parts_mut(data, len) }),
-    }
-}
-
 /// # Safety
 ///
 /// `config` is valid as the header says, with all that it points to.
@@ -142,13 +136,23 @@ unsafe fn register(config: *const Config) -> Result<Box<Registration>, Errno> {
     }
     // SAFETY: a name is terminated, by this function's contract.
     let name = unsafe { CStr::from_ptr(config.name) };
+    let loader = NonNull::new(config.kmod.cast_mut());
+    // SAFETY: as above.
+    let loader = loader.map(|loader| unsafe { CStr::from_ptr(loader.as_ptr()) });
     // SAFETY: by this function's contract.
     let blob = unsafe { bytes(config.blob, config.blob_len) }.map_err(|error| error.errno())?;
     let health_check = config.health_check.map(|check| HealthCheck {
         check,
         data: config.data,
     });
-    let registration = Registration::try_new(name, blob, policy(config)?, health_check)?;
+    let registration = Registration::try_new(Definition {
+        name,
+        program: name,
+        blob: (!config.blob.is_null()).then_some(blob),
+        loader,
+        policy: policy(config)?,
+        health_check,
+    })?;
     Box::try_new(registration).map_err(|error| error.errno())
 }
 
@@ -247,4 +251,43 @@ unsafe extern "C" fn umd_worker_call(
     let result = buffers.and_then(|(request, reply)| process.probe(request, reply));
     // SAFETY: NULL is fine.
     unsafe { outcome(result, core::ptr::null_mut()) }
+}
+
+/// # Safety
+///
+/// See the header.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn umd_driver_provide(
+    name: *const c_char,
+    blob: *const u8,
+    len: usize,
+) -> *const c_void {
+    // SAFETY: by this function's contract.
+    match unsafe { provide(name, blob, len) } {
+        Ok(driver) => driver.into_raw(),
+        Err(errno) => core::ptr::without_provenance(negative(errno) as usize),
+    }
+}
+
+/// # Safety
+///
+/// `name` is NULL or terminated, `blob` has `len` bytes.
+unsafe fn provide(name: *const c_char, blob: *const u8, len: usize) -> Result<Arc<Driver>, Errno> {
+    let name = NonNull::new(name.cast_mut()).ok_or(Errno::EINVAL)?;
+    // SAFETY: by this function's contract.
+    let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+    // SAFETY: by this function's contract.
+    let blob = unsafe { bytes(blob, len) }.map_err(|error| error.errno())?;
+    let driver = registry::find(name).ok_or(Errno::ENODEV)?;
+    driver.provide(name, blob)?;
+    Ok(driver)
+}
+
+/// # Safety
+///
+/// `lease` came from umd_driver_provide(), and is given back.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn umd_driver_withdraw(lease: NonNull<c_void>) {
+    // SAFETY: by this function's contract.
+    unsafe { Arc::<Driver>::from_raw(lease) }.withdraw();
 }

@@ -4,14 +4,17 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::NonNull;
 use umd_core::error::Errno;
+use umd_core::policy::Lockdown;
 
 unsafe extern "C" {
     fn umd_image_new(
         name: *const c_char,
         data: *const c_void,
         len: usize,
+        profile: u32,
         error: *mut c_int,
     ) -> *mut c_void;
+    fn umd_image_mount(image: *const c_void) -> *const c_void;
     fn umd_image_free(image: *mut c_void);
 }
 
@@ -28,8 +31,8 @@ unsafe impl Send for Image {}
 unsafe impl Sync for Image {}
 
 impl Image {
-    /// Copies the blob. Context: may sleep.
-    pub fn stage(name: &CStr, blob: &[u8]) -> Result<Self, Errno> {
+    /// Copies the blob, for processes with this profile. Context: may sleep.
+    pub fn stage(name: &CStr, blob: &[u8], profile: Lockdown) -> Result<Self, Errno> {
         let mut error = 0;
         // SAFETY: name and blob are valid during the call, which keeps neither.
         let image = unsafe {
@@ -37,6 +40,7 @@ impl Image {
                 name.as_ptr(),
                 blob.as_ptr().cast(),
                 blob.len(),
+                profile as u32,
                 &raw mut error,
             )
         };
@@ -44,6 +48,12 @@ impl Image {
         NonNull::new(image)
             .map(Self)
             .ok_or_else(|| super::errno(error))
+    }
+
+    /// The address of its mount, by which C knows it.
+    pub fn mount(&self) -> usize {
+        // SAFETY: by the invariant the image is alive.
+        unsafe { umd_image_mount(self.0.as_ptr()) }.addr()
     }
 
     pub(super) fn as_ptr(&self) -> *mut c_void {

@@ -41,19 +41,19 @@ impl<T> Lending<T> {
         LendingGuard(self.0.lock())
     }
 
-    /// `begin` under the lock; then, while the two buffers are lent, `wait` without it; then `end`
+    /// `begin` under the lock, with the reply's buffer; then, while the two buffers are lent, `wait` without it; then `end`
     /// under the lock, after which nobody touches the buffers any more. Where `begin` fails, nothing
     /// else happens.
     pub fn lend<R, E>(
         &self,
         request: &[u8],
         reply: &mut [u8],
-        begin: impl FnOnce(&mut T) -> Result<(), E>,
+        begin: impl FnOnce(&mut T, &mut [u8]) -> Result<(), E>,
         wait: impl FnOnce(),
         end: impl FnOnce(&mut T) -> R,
     ) -> Result<R, E> {
         let mut inner = self.0.lock();
-        begin(&mut inner.value)?;
+        begin(&mut inner.value, reply)?;
         // INVARIANT: we are in lend(), and the borrows outlive it. There is no unwinding here, so
         // the loan is taken back below whatever the closures do.
         inner.loan = Some(Loan {

@@ -38,6 +38,43 @@ impl Name {
         })
     }
 
+    /// A name like this one, which may be any file name: what is not allowed becomes `_`. From the second of
+    /// that name on with its number.
+    pub fn like(name: &CStr, number: u8) -> Self {
+        let mut bytes = [0; MAX + 1];
+        let mut len: usize = 0;
+        let suffix = match number {
+            0..=1 => [0, 0, 0],
+            2..=9 => [b'-', b'0'.saturating_add(number), 0],
+            _ => [
+                b'-',
+                b'0'.saturating_add(number / 10 % 10),
+                b'0'.saturating_add(number % 10),
+            ],
+        };
+        let keep = MAX.saturating_sub(suffix.len());
+        let letters = name.to_bytes().iter().take(keep).map(|byte| {
+            match byte.is_ascii_alphanumeric() || *byte == b'-' {
+                true => *byte,
+                false => b'_',
+            }
+        });
+        let digits = suffix.into_iter().filter(|byte| *byte != 0);
+        for (to, from) in bytes.iter_mut().take(MAX).zip(letters.chain(digits)) {
+            *to = from;
+            len = len.saturating_add(1);
+        }
+        if len == 0 {
+            bytes = [0; MAX + 1];
+            if let Some(first) = bytes.first_mut() {
+                *first = b'_';
+            }
+            len = 1;
+        }
+        // INVARIANT: none of the characters is 0, and the rest is; at most MAX were written.
+        Self { bytes, len }
+    }
+
     /// The name, terminated.
     pub fn as_c_str(&self) -> &CStr {
         let bytes = self.bytes.get(..=self.len).unwrap_or(b"\0");

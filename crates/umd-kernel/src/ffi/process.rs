@@ -6,7 +6,7 @@ use super::image::Image;
 use super::memory::Arc;
 use super::timer::{Timed, Timer};
 use crate::host::process::{HANDLER, Process};
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use umd_core::error::Errno;
@@ -14,7 +14,6 @@ use umd_core::error::Errno;
 unsafe extern "C" {
     fn umd_process_spawn(
         image: *mut c_void,
-        name: *const c_char,
         channel: *mut c_void,
         process: *const c_void,
         watched: *mut bool,
@@ -139,21 +138,14 @@ fn open_channel(process: &Arc<Process>) -> Result<NonNull<c_void>, Errno> {
 /// Executes the image as a process with a channel served by `process`. Returns when it has been
 /// executed. From the birth on, `process` hears of it: `born`, then `read`, `write` and `released`
 /// of the channel, and last `exited`. Context: may sleep, but not on the handler's will.
-pub fn spawn(process: &Arc<Process>, image: &Image, name: &CStr) -> Result<(), Errno> {
+pub fn spawn(process: &Arc<Process>, image: &Image) -> Result<(), Errno> {
     let file = open_channel(process)?;
     let reference = process.clone().into_raw();
     let mut watched = false;
-    // SAFETY: image and name are valid during the call, and the file goes there. The reference goes to the watch of
+    // SAFETY: the image is valid during the call, and the file goes there. The reference goes to the watch of
     // the process's end, or comes back as `watched` says.
-    let result = unsafe {
-        umd_process_spawn(
-            image.as_ptr(),
-            name.as_ptr(),
-            file.as_ptr(),
-            reference,
-            &raw mut watched,
-        )
-    };
+    let result =
+        unsafe { umd_process_spawn(image.as_ptr(), file.as_ptr(), reference, &raw mut watched) };
     if !watched && let Some(reference) = NonNull::new(reference.cast_mut()) {
         // SAFETY: nothing watches, so the reference is still ours.
         drop(unsafe { Arc::<Process>::from_raw(reference) });

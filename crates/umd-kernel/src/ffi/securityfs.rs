@@ -161,13 +161,6 @@ impl<I: Interface> Drop for File<I> {
     }
 }
 
-fn to_c(result: Result<usize, Errno>) -> isize {
-    match result {
-        Ok(length) => isize::try_from(length).unwrap_or(isize::MAX),
-        Err(errno) => isize::try_from(errno.get()).unwrap_or(5).saturating_neg(),
-    }
-}
-
 /// The table at the beginning of a `Served` or `Session` of any type.
 ///
 /// # Safety
@@ -219,7 +212,7 @@ unsafe extern "C" fn umd_mod_rs_file_write(
     // SAFETY: by this function's contract.
     let bytes = unsafe { core::slice::from_raw_parts(text.as_ptr(), len) };
     // SAFETY: by this function's contract, and the table fits its owner.
-    to_c(unsafe { (table(session).write)(served, session, bytes) })
+    super::length(unsafe { (table(session).write)(served, session, bytes) })
 }
 
 /// # Safety

@@ -3,7 +3,9 @@
 //!
 //! [`umd_core::exchange`] is the journey; here is what it needs of the kernel.
 
+use super::loader::{self, ModuleName};
 use super::process::{self, Process};
+use super::registry;
 use crate::ffi::exports::HealthCheck;
 use crate::ffi::image::Image;
 use crate::ffi::lock::SpinLock;
@@ -14,12 +16,13 @@ use crate::ffi::sysfs::Directory;
 use crate::ffi::task;
 use crate::ffi::wait::{self, WaitQueues};
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use umd_core::elf;
 use umd_core::error::{Errno, Error, StartError};
 use umd_core::exchange;
 use umd_core::host::{Clock, Interrupted, Lost, Processes, Turnstile};
 use umd_core::lifecycle::{Admission, Lifecycle, QUEUE_CAPACITY, Served, State, Ticket, WorkerId};
-use umd_core::policy::{Framing, Instant, Policy, Span};
+use umd_core::policy::{Framing, Instant, Lockdown, Policy, Span};
 use umd_core::status::{Counters, ExitStatus};
 use umd_core::transfer::{Answer, Ended};
 
@@ -32,27 +35,33 @@ const UNLOAD_LIMIT: Span = Span::from_millis(5_000);
 struct Inner {
     lifecycle: Lifecycle<SLOTS>,
     processes: [Option<Arc<Process>>; SLOTS],
+    /// There as long as the lifecycle says so.
+    image: Option<Arc<Image>>,
 }
 
 /// A registered driver.
 pub struct Driver {
     name: Name,
     framing: Framing,
+    lockdown: Lockdown,
+    /// What processes of the present image give up: [`Lockdown`] as a number.
+    profile: AtomicU8,
     request_max: usize,
     deadline: AtomicU64,
+    start_deadline: Span,
+    /// The module that brings an image.
+    loader: Option<ModuleName>,
     health_check: Option<HealthCheck>,
     inner: SpinLock<Inner>,
     /// One wait queue, and one flag that it was woken, for each place in the queue of callers.
     places: WaitQueues,
     woken: [AtomicBool; QUEUE_CAPACITY],
     /// Processes that are not reaped and calls that have not returned; unregistration waits here,
-    /// and says so, for nobody else needs to be woken.
+    /// and says so, for nobody else needs to be woken. [`Driver::listen`]
     quiet: WaitQueues,
-    ending: AtomicBool,
+    listeners: AtomicUsize,
     living: AtomicUsize,
     calls: AtomicUsize,
-    /// Last: processes that are being dropped above may still run from it.
-    image: Image,
 }
 
 /// A driver as its module holds it: visible in sysfs until dropped, which ends the driver.
@@ -62,45 +71,66 @@ pub struct Registration {
     driver: Arc<Driver>,
 }
 
+/// What a driver is registered with.
+pub struct Definition<'d> {
+    /// Its name.
+    pub name: &'d CStr,
+    /// The name of the executable, as the handler finds it in its first argument.
+    pub program: &'d CStr,
+    /// The executable; a driver without one needs a loader.
+    pub blob: Option<&'d [u8]>,
+    /// The module that brings one.
+    pub loader: Option<&'d CStr>,
+    /// What its owner decides.
+    pub policy: Policy,
+    /// Asked after each start.
+    pub health_check: Option<HealthCheck>,
+}
+
 impl Registration {
-    /// Stages the blob as an image and makes the driver's directory. Nothing is started.
-    pub fn try_new(
-        name: &CStr,
-        blob: &[u8],
-        policy: Policy,
-        health_check: Option<HealthCheck>,
-    ) -> Result<Self, Errno> {
-        let name = Name::new(name)?;
-        let image = Image::stage(name.as_c_str(), blob)?;
+    /// Stages the blob, if there is one, as an image and makes the driver's directory. Nothing is started.
+    pub fn try_new(definition: Definition<'_>) -> Result<Self, Errno> {
+        let name = Name::new(definition.name)?;
+        let policy = definition.policy;
+        if definition.blob.is_none() && definition.loader.is_none() {
+            return Err(Errno::EINVAL);
+        }
+        let loader = definition.loader.map(ModuleName::new).transpose()?;
         let no_memory = |error: Error| error.errno();
-        let mut lifecycle = Lifecycle::new(policy);
-        lifecycle.loaded();
         let driver = Arc::try_new(Driver {
             framing: policy.framing,
+            lockdown: policy.lockdown,
+            profile: AtomicU8::new(policy.lockdown as u8),
             request_max: policy.request_max,
             deadline: AtomicU64::new(policy.deadline.as_nanos()),
-            health_check,
+            start_deadline: policy.start_deadline,
+            loader,
+            health_check: definition.health_check,
             inner: SpinLock::try_new(Inner {
-                lifecycle,
+                lifecycle: Lifecycle::new(policy),
                 processes: [const { None }; SLOTS],
+                image: None,
             })
             .map_err(no_memory)?,
             places: WaitQueues::try_new(QUEUE_CAPACITY).map_err(no_memory)?,
             woken: [const { AtomicBool::new(false) }; QUEUE_CAPACITY],
             quiet: WaitQueues::try_new(1).map_err(no_memory)?,
-            ending: AtomicBool::new(false),
+            listeners: AtomicUsize::new(0),
             living: AtomicUsize::new(0),
             calls: AtomicUsize::new(0),
-            image,
             name,
         })
         .map_err(no_memory)?;
+        registry::add(&driver)?;
         // From here on a drop ends the driver, which somebody may have started by then.
         let mut registration = Self {
             directory: None,
             driver,
         };
         let driver = &registration.driver;
+        if let Some(blob) = definition.blob {
+            driver.provide(definition.program, blob)?;
+        }
         registration.directory = Some(Directory::make(driver, driver.name())?);
         Ok(registration)
     }
@@ -117,15 +147,11 @@ impl Drop for Registration {
         // A writer of `restart` may be in there; it was just aborted.
         self.directory = None;
         let driver = &self.driver;
-        // Ordered with the last call's leave(): one of the two sees the other.
-        driver.ending.store(true, Ordering::SeqCst);
+        registry::remove(driver);
         // Calls have been aborted, and each of their waits ends; their code is about to be unmapped.
-        driver.quiet.until(0, Instant::NEVER, || {
-            driver.calls.load(Ordering::SeqCst) == 0
-        });
-        driver.quiet.until(0, wait::now().after(UNLOAD_LIMIT), || {
-            driver.living.load(Ordering::SeqCst) == 0
-        });
+        driver.listen(Instant::NEVER, || driver.is_uncalled());
+        let until = wait::now().after(UNLOAD_LIMIT);
+        driver.listen(until, || driver.is_lifeless());
         // What is not gone by now (a frozen process, say) keeps the driver's memory and umd.ko
         // until it is.
     }
@@ -137,14 +163,83 @@ impl Driver {
         self.name.as_c_str()
     }
 
-    /// The image.
-    pub(super) fn image(&self) -> &Image {
-        &self.image
-    }
-
     /// What the bytes on the channel look like.
     pub(super) fn framing(&self) -> Framing {
         self.framing
+    }
+
+    /// What its owner wants a handler to give up.
+    pub fn lockdown(&self) -> Lockdown {
+        self.lockdown
+    }
+
+    /// What handlers give up in fact: one that is linked dynamically needs the system's files.
+    pub fn profile(&self) -> Lockdown {
+        Lockdown::from_u8(self.profile.load(Ordering::Relaxed)).unwrap_or(self.lockdown)
+    }
+
+    /// The address of the image's mount; 0 without an image.
+    pub fn mount(&self) -> usize {
+        let inner = self.inner.lock();
+        inner.image.as_ref().map_or(0, |image| image.mount())
+    }
+
+    fn is_uncalled(&self) -> bool {
+        self.calls.load(Ordering::SeqCst) == 0
+    }
+
+    fn is_lifeless(&self) -> bool {
+        self.living.load(Ordering::SeqCst) == 0
+    }
+
+    /// Gives the driver an image of this blob. Nothing is started. Context: may sleep.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY` where there is one, `ESHUTDOWN` where the driver goes away, those of the staging.
+    pub fn provide(&self, program: &CStr, blob: &[u8]) -> Result<(), Errno> {
+        let profile = match (self.lockdown, elf::has_interpreter(blob)) {
+            (Lockdown::Basic, true) => Lockdown::SystemRoot,
+            (lockdown, _) => lockdown,
+        };
+        let image = Image::stage(program, blob, profile)?;
+        let image = Arc::try_new(image).map_err(|error| error.errno())?;
+        let mut given = Some(image);
+        self.update_inner(|inner| {
+            if inner.lifecycle.is_unloading() {
+                return Err(Errno::ESHUTDOWN);
+            }
+            if inner.image.is_some() {
+                return Err(Errno::EBUSY);
+            }
+            self.profile.store(profile as u8, Ordering::Relaxed);
+            inner.image = given.take();
+            inner.lifecycle.loaded();
+            Ok(())
+        })
+    }
+
+    /// Takes the image away. Calls that have a worker may end within the deadline, then it is aborted; the
+    /// handler is killed and its death awaited. Context: may sleep.
+    pub fn withdraw(&self) {
+        // Dropped last: processes may still be made from it.
+        let _image = self.update_inner(|inner| {
+            inner.lifecycle.withdrawn();
+            inner.image.take()
+        });
+        let until = wait::now().after(self.deadline());
+        self.listen(until, || self.inner.lock().lifecycle.is_quiet());
+        self.end(Lifecycle::restart);
+        let until = wait::now().after(UNLOAD_LIMIT);
+        self.listen(until, || self.is_lifeless());
+    }
+
+    /// Waits until a condition holds that a call's return or a process's end can bring about.
+    fn listen(&self, until: Instant, condition: impl Fn() -> bool) {
+        // Ordered with leave(): one of the two sees the other.
+        self.listeners.fetch_add(1, Ordering::SeqCst);
+        self.quiet.until(0, until, condition);
+        self.listeners.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// For a call.
@@ -178,6 +273,7 @@ impl Driver {
         let Inner {
             lifecycle,
             processes,
+            ..
         } = &mut *inner;
         processes
             .iter()
@@ -200,6 +296,10 @@ impl Driver {
         if this.framing == Framing::Raw && (request.is_empty() || reply.is_empty()) {
             return Err(Error::InvalidArgument);
         }
+        // A length has 32 bits in the transfer.
+        if u32::try_from(request.len()).is_err() {
+            return Err(Error::RequestTooLong);
+        }
         let _call = Call::enter(this);
         let result = exchange::call(this, request, reply, limit.unwrap_or(this.deadline()));
         if let Err(error @ (Error::TimedOut(_) | Error::BadMessage(_))) = result {
@@ -214,10 +314,38 @@ impl Driver {
         exchange::start(this)
     }
 
-    /// A fresh beginning: every handler is killed, every death forgiven, and a handler started.
+    /// A fresh beginning: every handler is killed, every death forgiven, and a handler started; that of a
+    /// stream is started by its owner, or by the next call.
     pub fn restart(this: &Arc<Self>) -> Result<(), Error> {
         this.end(Lifecycle::restart);
-        Self::start(this)
+        match this.framing {
+            Framing::Framed | Framing::Raw => Self::start(this),
+            Framing::Stream => Ok(()),
+        }
+    }
+
+    /// A process for an owner who looks after it himself: one that was there is ended. It has been executed,
+    /// and may be dead by now. Context: may sleep.
+    pub fn fork(this: &Arc<Self>) -> Result<Arc<Process>, Error> {
+        this.end(Lifecycle::restart);
+        let _call = Call::enter(this);
+        let now = wait::now();
+        let (admission, _) = this.admit(|lifecycle| lifecycle.admit(None, now));
+        let worker = match admission {
+            Admission::Start(worker) => worker,
+            Admission::Refuse(error) => return Err(error),
+            // Somebody else forks it too.
+            Admission::Run(_) | Admission::Wait(_) => return Err(Error::Busy),
+        };
+        let started = Processes::start(this, worker, now.after(this.start_deadline));
+        this.update(|lifecycle| match started {
+            Ok(_) => lifecycle.started(worker) && lifecycle.finished(worker, Served::Nothing),
+            Err(_) => lifecycle.retire(worker),
+        });
+        if started.is_err() {
+            this.discard(worker);
+        }
+        started.map_err(Error::Start)
     }
 
     /// Changes the lifecycle so that no process is in service, and ends those that were.
@@ -263,7 +391,7 @@ impl Driver {
     /// One call or process less.
     fn leave(&self, count: &AtomicUsize) {
         count.fetch_sub(1, Ordering::SeqCst);
-        if self.ending.load(Ordering::SeqCst) {
+        if self.listeners.load(Ordering::SeqCst) > 0 {
             self.quiet.wake(0);
         }
     }
@@ -279,36 +407,47 @@ impl Driver {
         self.update(|lifecycle| lifecycle.died(worker, now));
     }
 
+    /// A worker's owner has let go of it.
+    pub(super) fn retired(&self, worker: WorkerId) {
+        self.update(|lifecycle| lifecycle.retire(worker));
+    }
+
     /// A worker has answered a call whose caller is gone.
     pub(super) fn drained(&self, worker: WorkerId) {
         self.update(|lifecycle| lifecycle.finished(worker, Served::Reply));
     }
 
     fn update<R>(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>) -> R) -> R {
+        self.update_inner(|inner| change(&mut inner.lifecycle))
+    }
+
+    fn update_inner<R>(&self, change: impl FnOnce(&mut Inner) -> R) -> R {
         let (result, wakeup) = {
             let mut inner = self.inner.lock();
-            (change(&mut inner.lifecycle), inner.lifecycle.wakeup())
+            (change(&mut inner), inner.lifecycle.wakeup())
         };
         self.wake(wakeup);
         result
     }
 
-    /// Puts the process in its slot, unless the slot's start was given up meanwhile: then an unload
+    /// Puts the process in its slot, and says what it is made from, unless the slot's start was given up meanwhile: then an unload
     /// or a restart would not find it.
-    fn seat(&self, process: &Arc<Process>) -> Result<(), StartError> {
+    fn seat(&self, process: &Arc<Process>) -> Result<Arc<Image>, StartError> {
         let mut previous = Some(process.clone());
         let mut inner = self.inner.lock();
         let Inner {
             lifecycle,
             processes,
+            image,
         } = &mut *inner;
-        match processes.get_mut(process.worker().slot()) {
-            Some(seat) if lifecycle.knows(process.worker()) => {
+        match (processes.get_mut(process.worker().slot()), image) {
+            (Some(seat), Some(image)) if lifecycle.knows(process.worker()) => {
+                let image = image.clone();
                 core::mem::swap(seat, &mut previous);
                 // Dropped without the lock: it may be the last reference.
                 drop(inner);
                 drop(previous);
-                Ok(())
+                Ok(image)
             }
             _ => {
                 drop(inner);
@@ -318,16 +457,17 @@ impl Driver {
     }
 
     fn check_health(&self, process: &Arc<Process>) -> Result<(), StartError> {
-        match &self.health_check {
-            None => Ok(()),
-            Some(check) if check.run(process) => Ok(()),
-            Some(_) => {
+        match self.health_check.as_ref().map(|check| check.run(process)) {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(errno)) => {
                 let ended = process.ended();
                 process.abort();
                 Err(match ended {
                     _ if task::is_dying() => StartError::Interrupted,
                     // What it said was wrong, and not its end.
-                    None | Some(Ended::Broken(_)) => StartError::Health,
+                    None | Some(Ended::Broken(..)) => StartError::Health(errno),
+                    // The check has its own word for it.
+                    Some(_) if self.framing == Framing::Stream => StartError::Health(errno),
                     Some(ended) => process::start_error(ended),
                 })
             }
@@ -397,13 +537,22 @@ impl Turnstile<SLOTS> for Arc<Driver> {
 impl Processes for Arc<Driver> {
     type Process = Arc<Process>;
 
+    fn load(&self, deadline: Instant) -> Result<(), Error> {
+        let Some(loader) = &self.loader else {
+            return Err(Error::NotLoaded);
+        };
+        let is_loaded = || self.inner.lock().image.is_some();
+        loader::request(loader, deadline, is_loaded)
+    }
+
     fn start(&self, worker: WorkerId, deadline: Instant) -> Result<Arc<Process>, StartError> {
         let process = Process::try_new(self, worker, self.framing, deadline)
             .map_err(|error| StartError::Exec(error.errno()))?;
         let result = self
             .seat(&process)
-            .and_then(|()| Process::start(&process, deadline))
+            .and_then(|image| Process::start(&process, &image, deadline))
             .and_then(|()| self.check_health(&process));
+        process.in_service();
         let pid = process.pid().number();
         report::start(
             self.name(),

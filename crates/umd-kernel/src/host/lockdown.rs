@@ -1,16 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! `strict`: checked and completed on the handler's own task, in its own system call.
+//! What is checked and completed on the handler's own task, in its own system call.
 
 use super::process::Process;
 use crate::ffi::task;
 use umd_core::error::LockdownCheck;
+use umd_core::policy::Lockdown;
 
 /// The user and group that handlers run as: nobody and nogroup.
 const NOBODY: u32 = 65_534;
 
-/// Checks the task that calls, and puts it in seccomp's strict mode. Nothing here is the task's own
-/// word. Context: the handler's system call, no locks.
-pub fn confine(process: &Process) -> Result<(), LockdownCheck> {
+/// Checks the task that calls, and completes what the profile says. Nothing here is the task's own word.
+/// Context: the handler's system call, no locks.
+pub fn confine(process: &Process, profile: Lockdown) -> Result<(), LockdownCheck> {
+    match profile {
+        Lockdown::Unconfined => Ok(()),
+        Lockdown::SystemRoot | Lockdown::Basic => confine_foreign(),
+        Lockdown::Strict => confine_strictly(process),
+    }
+}
+
+fn confine_strictly(process: &Process) -> Result<(), LockdownCheck> {
     // First: only then do the others read what is the task's own.
     check(task::is_itself(), LockdownCheck::Threads)?;
     check(task::is_single(), LockdownCheck::Threads)?;
@@ -22,6 +31,13 @@ pub fn confine(process: &Process) -> Result<(), LockdownCheck> {
     check(task::set_strict(), LockdownCheck::Seccomp)?;
     task::release();
     Ok(())
+}
+
+/// All was done before the handler's first instruction; it is looked at once more.
+fn confine_foreign() -> Result<(), LockdownCheck> {
+    check(task::is_itself(), LockdownCheck::Threads)?;
+    check(task::has_no_capabilities(), LockdownCheck::Capabilities)?;
+    check(task::has_no_new_privs(), LockdownCheck::NoNewPrivs)
 }
 
 fn check(passed: bool, check: LockdownCheck) -> Result<(), LockdownCheck> {

@@ -6,8 +6,10 @@
 //! | method | who | context |
 //! | --- | --- | --- |
 //! | [`Process::start`], [`Process::exchange`] | the caller | may sleep, killable |
+//! | [`Process::stream_read`], [`Process::stream_write`] | the owner of a stream's files | as above |
 //! | [`Process::read`], [`Process::write`], [`Process::poll`] | the handler | its system call |
 //! | `deadline` | the deadline's timer | hard IRQ |
+//! | [`Process::dropped`] | whoever closes an owner's file | may sleep |
 //! | [`Process::released`] | whoever drops the last descriptor | may sleep |
 //! | [`Process::exited`] | a kernel worker, after the end | may sleep |
 //!
@@ -18,22 +20,27 @@
 use super::driver::Driver;
 use super::lockdown;
 use crate::ffi::callbacks::Poll;
+use crate::ffi::image::Image;
 use crate::ffi::lending::{Lending, LendingGuard};
-use crate::ffi::memory::Arc;
+use crate::ffi::memory::{Arc, Buffer};
 use crate::ffi::process::{self as raw, Pid};
 use crate::ffi::report;
 use crate::ffi::timer::Timer;
 use crate::ffi::user::UserBytes;
 use crate::ffi::wait::{self, WaitQueues};
+use core::cell::Cell;
 use core::num::NonZeroU32;
-use core::sync::atomic::{AtomicBool, Ordering};
-use umd_core::error::{Errno, Error, LockdownCheck, Seen, StartError};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use umd_core::error::{Errno, Error, LockdownCheck, Seen, StartError, Violation};
 use umd_core::frame::HEADER_LEN;
 use umd_core::host::{Interrupted, Lost};
 use umd_core::lifecycle::WorkerId;
 use umd_core::policy::{Framing, Instant};
+use umd_core::ring::{PIPE_CAPACITY, Ring};
 use umd_core::status::ExitStatus;
-use umd_core::transfer::{Answer, Ended, Incoming, Outgoing, Progress, Tick, Transfer};
+use umd_core::transfer::{
+    Answer, Ended, Incoming, Outgoing, Progress, Room, Tick, Transfer, Wanted, Withdrawn,
+};
 
 /// Most bytes that are copied with interrupts off.
 const PIECE: usize = 16 * 1024;
@@ -41,6 +48,7 @@ const PIECE: usize = 16 * 1024;
 /// The wait queues of a process.
 const CALLER: usize = 0;
 pub(crate) const HANDLER: usize = 1;
+const TURN: usize = 2;
 
 /// poll(2)'s answers, as in `include/uapi/asm-generic/poll.h`.
 const POLLIN: u32 = 0x41;
@@ -60,6 +68,28 @@ struct Channel {
     /// When the timer will look; it is started again only for something earlier.
     armed: Option<Instant>,
     last_id: u32,
+    /// What the owner of a stream wrote ahead: the handler reads it first.
+    ahead: Ring<Buffer>,
+    /// What the handler of a stream wrote, and nobody wanted yet.
+    kept: Ring<Buffer>,
+    /// The ends of a stream that its owner has closed.
+    closed: Closed,
+}
+
+/// Which of its two files the owner of a stream has closed.
+#[derive(Clone, Copy, Default)]
+struct Closed {
+    to: bool,
+    from: bool,
+}
+
+/// One of the two files through which the owner of a stream reaches the handler.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The one that it writes to.
+    To,
+    /// The one that it reads from.
+    From,
 }
 
 /// One handler's process.
@@ -73,11 +103,16 @@ pub struct Process {
     worker: WorkerId,
     /// For the exchanges of the health check.
     start_deadline: Instant,
+    /// Until when a stream may be asked, in nanoseconds: the start's deadline until that is over.
+    limit: AtomicU64,
+    /// Somebody has his turn at the stream.
+    taken: AtomicBool,
     /// The task has passed the host's checks.
     confined: AtomicBool,
     /// What those who sleep wait for, as [`Process::with`] last saw it.
     answered: AtomicBool,
     readable: AtomicBool,
+    writable: AtomicBool,
 }
 
 impl Process {
@@ -94,15 +129,21 @@ impl Process {
                 transfer: Transfer::new(framing, deadline),
                 armed: None,
                 last_id: 0,
+                ahead: Ring::new(),
+                kept: Ring::new(),
+                closed: Closed::default(),
             })?,
-            queues: WaitQueues::try_new(2)?,
+            queues: WaitQueues::try_new(3)?,
             pid: Pid::new(),
             driver: driver.clone(),
             worker,
             start_deadline: deadline,
+            limit: AtomicU64::new(deadline.as_nanos()),
+            taken: AtomicBool::new(false),
             confined: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             readable: AtomicBool::new(false),
+            writable: AtomicBool::new(true),
         })?;
         Timer::bind(&process);
         Ok(process)
@@ -133,17 +174,36 @@ impl Process {
         self.confined.load(Ordering::Acquire)
     }
 
-    /// Executes the image and waits for a good hello; kills what does not give one. Context: the
-    /// caller.
-    pub fn start(this: &Arc<Self>, deadline: Instant) -> Result<(), StartError> {
+    /// What its driver is.
+    pub fn driver(&self) -> &Arc<Driver> {
+        &self.driver
+    }
+
+    /// Executes the image and waits for a good hello; kills what does not give one. The process of a stream
+    /// says none: it has started when it is executed, even if it is dead by now. Context: the caller.
+    pub fn start(this: &Arc<Self>, image: &Image, deadline: Instant) -> Result<(), StartError> {
         this.arm(&mut this.channel.lock(), deadline);
-        let result = raw::spawn(this, this.driver.image(), this.driver.name())
+        let result = raw::spawn(this, image)
             .map_err(|errno| this.exec_error(errno))
-            .and_then(|()| this.await_hello());
+            .and_then(|()| match this.driver.framing() {
+                Framing::Stream => Ok(()),
+                Framing::Framed | Framing::Raw => this.await_hello(),
+            });
         if result.is_err() {
             this.abort();
         }
         result
+    }
+
+    /// Until when its start may take.
+    pub fn start_deadline(&self) -> Instant {
+        self.start_deadline
+    }
+
+    /// The start is over.
+    pub fn in_service(&self) {
+        self.limit
+            .store(Instant::NEVER.as_nanos(), Ordering::Relaxed);
     }
 
     /// Why it was not executed: a process that is killed on the way gives all kinds of errnos.
@@ -180,16 +240,75 @@ impl Process {
         reply: &mut [u8],
         deadline: Instant,
     ) -> Result<Answer, Lost> {
+        match self.driver.framing() {
+            Framing::Framed | Framing::Raw => {
+                self.exchange_alone(request, reply, Wanted::All, deadline)
+            }
+            Framing::Stream => self.exchange_in_turn(request, reply, Wanted::All, deadline),
+        }
+    }
+
+    /// As [`exchange`](Self::exchange), for a stream, which several may want to use at the same time.
+    fn exchange_in_turn(
+        &self,
+        request: &[u8],
+        reply: &mut [u8],
+        wanted: Wanted,
+        deadline: Instant,
+    ) -> Result<Answer, Lost> {
+        let _turn = Turn::take(self, deadline)?;
+        let enough = match wanted {
+            Wanted::All => reply.len(),
+            Wanted::Any => 1,
+        };
+        // What is there already may do, even if the process is dead by now.
+        if request.is_empty() {
+            let popped = self
+                .with(|channel| (channel.kept.len() >= enough).then(|| channel.kept.pop(reply)));
+            if let Some(length) = popped {
+                self.queues.wake(HANDLER);
+                return Ok(Answer::Reply(length));
+            }
+        }
+        let result = self.exchange_alone(request, reply, wanted, deadline);
+        if let Err(Lost::Worker(Ended::Broken(..))) = result {
+            // It may have been found out only now.
+            self.end();
+        }
+        result
+    }
+
+    fn exchange_alone(
+        &self,
+        request: &[u8],
+        reply: &mut [u8],
+        wanted: Wanted,
+        deadline: Instant,
+    ) -> Result<Answer, Lost> {
         let length = u32::try_from(request.len()).unwrap_or(u32::MAX);
-        let capacity = reply.len();
         let mut id = 0;
         let exchanged = self.channel.lend(
             request,
             reply,
-            |channel| {
+            |channel, reply| {
+                if !channel.kept.is_empty() && !request.is_empty() && !reply.is_empty() {
+                    // Of what was asked before, or of nothing at all.
+                    channel.transfer.left_over();
+                    self.publish(channel);
+                    return Err(Ended::Broken(Violation::Unasked, Seen::Unread));
+                }
+                let filled = match request {
+                    [] => channel.kept.pop(reply),
+                    _ => 0,
+                };
+                let room = Room {
+                    capacity: reply.len(),
+                    filled,
+                    wanted,
+                };
                 let next = next_id(channel.last_id);
                 id = next.get();
-                channel.transfer.submit(next, length, capacity, deadline)?;
+                channel.transfer.submit(next, length, room, deadline)?;
                 channel.last_id = id;
                 self.arm(channel, deadline);
                 self.publish(channel);
@@ -227,9 +346,94 @@ impl Process {
             Ok(Answer::Reply(length)) => Ok(length),
             Ok(Answer::Rejected(status)) => Err(Error::Rejected(status)),
             Err(Lost::Worker(Ended::TimedOut(seen))) => Err(Error::TimedOut(seen)),
-            Err(Lost::Worker(Ended::Broken(violation))) => Err(Error::BadMessage(violation)),
+            Err(Lost::Worker(Ended::Broken(violation, _))) => Err(Error::BadMessage(violation)),
             Err(Lost::Worker(_)) => Err(Error::ConnectionReset),
             Err(Lost::Caller(_)) => Err(Error::Interrupted),
+        }
+    }
+
+    /// Until when the owner of a stream may wait now.
+    fn patience(&self) -> Instant {
+        let limit = Instant::from_nanos(self.limit.load(Ordering::Relaxed));
+        wait::now().after(self.driver.deadline()).min(limit)
+    }
+
+    /// The owner of a stream asks: all of the request goes out, and the reply is filled. Context: may sleep.
+    pub fn stream_exchange(&self, request: &[u8], reply: &mut [u8]) -> Result<(), Lost> {
+        let deadline = self.patience();
+        self.exchange_in_turn(request, reply, Wanted::All, deadline)
+            .map(drop)
+    }
+
+    /// The owner of a stream reads: what there is, or what comes first; 0 at the end. Context: may sleep.
+    pub fn stream_read(&self, to: &mut [u8]) -> Result<usize, Errno> {
+        if to.is_empty() {
+            return Ok(0);
+        }
+        match self.exchange_in_turn(&[], to, Wanted::Any, self.patience()) {
+            Ok(Answer::Reply(length)) => Ok(length),
+            Err(Lost::Worker(Ended::TimedOut(_))) => Err(Errno::ETIMEDOUT),
+            Err(Lost::Worker(Ended::Lockdown(_))) => Err(Errno::EPERM),
+            Err(Lost::Caller(_)) => Err(Errno::EINTR),
+            Ok(Answer::Rejected(_)) | Err(Lost::Worker(_)) => Ok(0),
+        }
+    }
+
+    /// The owner of a stream writes: all of it, or an error. As much as a pipe holds is kept for the
+    /// handler; whoever writes more waits. Context: may sleep.
+    pub fn stream_write(&self, from: &[u8]) -> Result<usize, Errno> {
+        let mut left = from;
+        while !left.is_empty() {
+            self.make_room(|channel| &mut channel.ahead)?;
+            let pushed = self.with(|channel| match channel.transfer.ended() {
+                None => Ok(channel.ahead.push(left)),
+                Some(Ended::TimedOut(_)) => Err(Errno::ETIMEDOUT),
+                Some(Ended::Lockdown(_)) => Err(Errno::EPERM),
+                Some(_) => Err(Errno::EPIPE),
+            })?;
+            self.queues.wake(HANDLER);
+            left = left.get(pushed..).unwrap_or_default();
+            if left.is_empty() {
+                break;
+            }
+            // All but the last of it goes by hand, one byte at least: then there is room for the rest.
+            let by_hand = left.len().saturating_sub(PIPE_CAPACITY).max(1);
+            let (now, later) = left.split_at_checked(by_hand).unwrap_or((left, &[]));
+            match self.exchange_in_turn(now, &mut [], Wanted::All, self.patience()) {
+                Ok(_) => left = later,
+                Err(Lost::Worker(Ended::TimedOut(_))) => return Err(Errno::ETIMEDOUT),
+                Err(Lost::Worker(Ended::Lockdown(_))) => return Err(Errno::EPERM),
+                Err(Lost::Worker(_)) => return Err(Errno::EPIPE),
+                Err(Lost::Caller(_)) => return Err(Errno::EINTR),
+            }
+        }
+        Ok(from.len())
+    }
+
+    /// Sees to it that a ring can hold something.
+    fn make_room(&self, ring: impl Fn(&mut Channel) -> &mut Ring<Buffer>) -> Result<(), Errno> {
+        if self.with(|channel| ring(channel).has_room()) {
+            return Ok(());
+        }
+        let buffer = Buffer::try_new(PIPE_CAPACITY).map_err(|error| error.errno())?;
+        // What is not needed is dropped without the lock.
+        drop(self.with(|channel| ring(channel).give_room(buffer)));
+        Ok(())
+    }
+
+    /// The owner of a stream has closed one of its files. Without both, nobody wants the process any more.
+    pub fn dropped(&self, end: End) {
+        let closed = self.with(|channel| {
+            match end {
+                End::To => channel.closed.to = true,
+                End::From => channel.closed.from = true,
+            }
+            channel.closed
+        });
+        self.queues.wake(HANDLER);
+        if closed.to && closed.from {
+            self.abort();
+            self.driver.retired(self.worker);
         }
     }
 
@@ -252,8 +456,10 @@ impl Process {
         let transfer = &channel.transfer;
         self.answered
             .store(transfer.has_result(), Ordering::Release);
-        self.readable
-            .store(transfer.is_readable(), Ordering::Release);
+        let readable = transfer.is_readable() || !channel.ahead.is_empty() || channel.closed.to;
+        self.readable.store(readable, Ordering::Release);
+        let writable = !channel.kept.has_room() || !channel.kept.is_full() || channel.is_deaf();
+        self.writable.store(writable, Ordering::Release);
     }
 
     /// Kills, and wakes both sides. What the caller is told has been decided before.
@@ -335,11 +541,16 @@ impl Process {
         self.enter()?;
         let mut done: usize = 0;
         loop {
-            let stop = if self.readable.load(Ordering::Acquire) {
+            let (stop, progress) = if self.readable.load(Ordering::Acquire) {
                 self.with(|channel| give(channel, to, &mut done))
             } else {
-                Stop::Nothing
+                (Stop::Nothing, Progress::More)
             };
+            match progress {
+                Progress::Answered => self.queues.wake(CALLER),
+                Progress::Drained(_) => self.driver.drained(self.worker),
+                Progress::More | Progress::Hello | Progress::Kill => {}
+            }
             match stop {
                 Stop::Full => return Ok(done),
                 Stop::Fault if to.skip(done).fault_in_writeable() => {}
@@ -358,7 +569,7 @@ impl Process {
     }
 
     /// The handler's write(2): its hello, or its reply.
-    pub fn write(&self, from: UserBytes) -> Result<usize, Errno> {
+    pub fn write(&self, from: UserBytes, nonblock: bool) -> Result<usize, Errno> {
         self.enter()?;
         let mut done: usize = 0;
         loop {
@@ -366,7 +577,30 @@ impl Process {
             if rest.is_empty() {
                 return Ok(done);
             }
-            let (len, taken, progress) = self.with(|channel| take(channel, rest))?;
+            let (wanted, taken, progress) = match self.with(|channel| take(channel, rest)) {
+                Taken::Bytes {
+                    wanted,
+                    taken,
+                    progress,
+                } => (wanted, taken, progress),
+                Taken::NoRoom => {
+                    self.make_room(|channel| &mut channel.kept)?;
+                    continue;
+                }
+                Taken::Full if nonblock && done == 0 => return Err(Errno::EAGAIN),
+                Taken::Full if nonblock => return Ok(done),
+                Taken::Full => {
+                    let waited = self
+                        .queues
+                        .interruptible(HANDLER, || self.writable.load(Ordering::Acquire));
+                    match waited {
+                        Ok(()) => continue,
+                        Err(_) if done > 0 => return Ok(done),
+                        Err(_) => return Err(Errno::new(ERESTARTSYS)),
+                    }
+                }
+                Taken::Closed => return Err(Errno::EPIPE),
+            };
             done = done.saturating_add(taken);
             match progress {
                 Progress::More => {}
@@ -380,7 +614,7 @@ impl Process {
                     return Err(Errno::EPIPE);
                 }
             }
-            if taken < len && !from.skip(done).fault_in_readable() {
+            if taken < wanted && !from.skip(done).fault_in_readable() {
                 return if done == 0 {
                     Err(Errno::EFAULT)
                 } else {
@@ -393,10 +627,15 @@ impl Process {
     /// The handler's poll(2).
     pub fn poll(&self, poll: &Poll) -> u32 {
         raw::poll(self, poll);
-        match self.channel.lock().transfer.outgoing(1) {
-            Outgoing::Nothing => POLLOUT,
+        let channel = self.channel.lock();
+        let writable = match self.writable.load(Ordering::Acquire) {
+            true => POLLOUT,
+            false => 0,
+        };
+        match channel.transfer.outgoing(1) {
             Outgoing::Closed => POLLIN | POLLHUP,
-            _ => POLLIN | POLLOUT,
+            Outgoing::Nothing if !self.readable.load(Ordering::Acquire) => writable,
+            _ => POLLIN | writable,
         }
     }
 
@@ -406,7 +645,7 @@ impl Process {
         if !self.pid.is_current() {
             return Err(Errno::EPERM);
         }
-        if self.driver.framing() == Framing::Raw && !self.is_confined() {
+        if self.driver.framing() != Framing::Framed && !self.is_confined() {
             self.confine()?;
         }
         Ok(())
@@ -421,7 +660,7 @@ impl Process {
     }
 
     fn confine(&self) -> Result<(), Errno> {
-        match lockdown::confine(self) {
+        match lockdown::confine(self, self.driver.profile()) {
             Ok(()) => {
                 self.confined.store(true, Ordering::Release);
                 Ok(())
@@ -454,57 +693,134 @@ enum Stop {
 }
 
 /// Copies up to one piece to the handler, under the lock.
-fn give(channel: &mut LendingGuard<'_, Channel>, to: UserBytes, done: &mut usize) -> Stop {
+fn give(
+    channel: &mut LendingGuard<'_, Channel>,
+    to: UserBytes,
+    done: &mut usize,
+) -> (Stop, Progress) {
     let mut left = PIECE;
     loop {
         let to = to.skip(*done);
         if to.is_empty() {
-            return Stop::Full;
+            return (Stop::Full, Progress::More);
         }
         if left == 0 {
-            return Stop::Piece;
+            return (Stop::Piece, Progress::More);
         }
         let max = to.len().min(left);
-        let (len, sent) = match channel.transfer.outgoing(max) {
-            Outgoing::Header { header, from, len } => {
-                let end = from.saturating_add(len);
-                (len, to.write(header.get(from..end).unwrap_or_default()))
-            }
-            Outgoing::Payload { offset, len } => (len, channel.copy_request(offset, len, to)),
-            Outgoing::Filler { len } => (len, to.clear(len)),
-            Outgoing::Nothing => return Stop::Nothing,
-            Outgoing::Closed => return Stop::Closed,
+        let (len, sent, progress) = if channel.ahead.is_empty() {
+            let (len, sent) = match channel.transfer.outgoing(max) {
+                Outgoing::Header { header, from, len } => {
+                    let end = from.saturating_add(len);
+                    (len, to.write(header.get(from..end).unwrap_or_default()))
+                }
+                Outgoing::Payload { offset, len } => (len, channel.copy_request(offset, len, to)),
+                Outgoing::Filler { len } => (len, to.clear(len)),
+                Outgoing::Nothing if channel.closed.to => return (Stop::Closed, Progress::More),
+                Outgoing::Nothing => return (Stop::Nothing, Progress::More),
+                Outgoing::Closed => return (Stop::Closed, Progress::More),
+            };
+            (len, sent, channel.transfer.sent(sent))
+        } else {
+            let bytes = channel.ahead.front();
+            let bytes = bytes.get(..max).unwrap_or(bytes);
+            let (len, sent) = (bytes.len(), to.write(bytes));
+            channel.ahead.consume(sent);
+            (len, sent, Progress::More)
         };
-        channel.transfer.sent(sent);
         *done = done.saturating_add(sent);
         left = left.saturating_sub(sent.max(1));
         if sent < len {
-            return Stop::Fault;
+            return (Stop::Fault, progress);
+        }
+        if progress != Progress::More {
+            return (Stop::Piece, progress);
         }
     }
 }
 
-/// Takes up to one piece from the handler, under the lock: how much was wanted, how much came,
-/// and what came of it.
-fn take(
-    channel: &mut LendingGuard<'_, Channel>,
-    from: UserBytes,
-) -> Result<(usize, usize, Progress), Errno> {
-    match channel.transfer.incoming(from.len().min(PIECE)) {
+/// What became of bytes that the handler wrote.
+enum Taken {
+    /// So many were wanted, so many came, and this came of it.
+    Bytes {
+        wanted: usize,
+        taken: usize,
+        progress: Progress,
+    },
+    /// They are to be kept, and the ring has no room yet.
+    NoRoom,
+    /// They are to be kept, and the ring is full.
+    Full,
+    /// Nobody will ever read them.
+    Closed,
+}
+
+/// Takes up to one piece from the handler, under the lock.
+fn take(channel: &mut LendingGuard<'_, Channel>, from: UserBytes) -> Taken {
+    let max = from.len().min(PIECE);
+    let (wanted, taken, progress) = match channel.transfer.incoming(max) {
         Incoming::Header { len } => {
             let mut bytes = [0; HEADER_LEN];
             let header = bytes.get_mut(..len).unwrap_or_default();
             let taken = from.read(header);
             let header = header.get(..taken).unwrap_or_default();
-            Ok((len, taken, channel.transfer.header(header)))
+            (len, taken, channel.transfer.header(header))
         }
         Incoming::Payload { offset, len } => {
             let taken = channel.copy_reply(offset, len, from);
-            Ok((len, taken, channel.transfer.received(taken)))
+            (len, taken, channel.transfer.received(taken))
         }
-        Incoming::Discard { len } => Ok((len, len, channel.transfer.received(len))),
-        Incoming::Kill => Ok((0, 0, Progress::Kill)),
-        Incoming::Closed => Err(Errno::EPIPE),
+        Incoming::Discard { len } => (len, len, channel.transfer.received(len)),
+        Incoming::Keep if channel.is_deaf() => return Taken::Closed,
+        Incoming::Keep if !channel.kept.has_room() => return Taken::NoRoom,
+        Incoming::Keep if channel.kept.is_full() => return Taken::Full,
+        Incoming::Keep => {
+            let room = channel.kept.back();
+            let len = room.len().min(max);
+            let taken = from.read(room.get_mut(..len).unwrap_or_default());
+            channel.kept.produce(taken);
+            (len, taken, Progress::More)
+        }
+        Incoming::Kill => (0, 0, Progress::Kill),
+        Incoming::Closed => return Taken::Closed,
+    };
+    Taken::Bytes {
+        wanted,
+        taken,
+        progress,
+    }
+}
+
+impl Channel {
+    /// Will nobody ever read what is kept?
+    fn is_deaf(&self) -> bool {
+        self.closed.from || self.transfer.ended().is_some()
+    }
+}
+
+/// The right to use a stream, for one exchange.
+struct Turn<'p>(&'p Process);
+
+impl<'p> Turn<'p> {
+    /// Context: may sleep, until the deadline; killable.
+    fn take(process: &'p Process, deadline: Instant) -> Result<Self, Lost> {
+        let taken = Cell::new(false);
+        let waited = process.queues.killable(TURN, deadline, || {
+            taken.set(taken.get() || !process.taken.swap(true, Ordering::Acquire));
+            taken.get()
+        });
+        match (taken.get(), waited) {
+            (true, _) => Ok(Self(process)),
+            (false, Err(Interrupted)) => Err(Lost::Caller(Withdrawn::Free)),
+            (false, Ok(())) => Err(Lost::Worker(Ended::TimedOut(Seen::Unread))),
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.taken.store(false, Ordering::Release);
+        self.0.queues.wake(TURN);
     }
 }
 
@@ -517,7 +833,7 @@ pub fn start_error(ended: Ended) -> StartError {
     match ended {
         Ended::Died(_) => StartError::Died,
         Ended::TimedOut(_) => StartError::TimedOut,
-        Ended::Broken(violation) => StartError::Hello(violation),
+        Ended::Broken(violation, _) => StartError::Hello(violation),
         Ended::Lockdown(check) => StartError::Lockdown(check),
         Ended::Aborted(_) => StartError::Aborted,
     }
@@ -531,7 +847,7 @@ fn traced(result: &Result<Answer, Lost>) -> i32 {
         Err(Lost::Worker(Ended::Died(Seen::Unread))) => Error::ConnectionRefused,
         Err(Lost::Worker(Ended::Died(Seen::Read) | Ended::Aborted(_))) => Error::ConnectionReset,
         Err(Lost::Worker(Ended::TimedOut(seen))) => Error::TimedOut(*seen),
-        Err(Lost::Worker(Ended::Broken(violation))) => Error::BadMessage(*violation),
+        Err(Lost::Worker(Ended::Broken(violation, _))) => Error::BadMessage(*violation),
         Err(Lost::Worker(Ended::Lockdown(check))) => Error::Start(StartError::Lockdown(*check)),
         Err(Lost::Caller(_)) => Error::Interrupted,
     };

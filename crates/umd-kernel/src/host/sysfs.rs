@@ -80,10 +80,12 @@ pub static FILES: [File; 15] = [
     read_only(c"latency_p99_us", |driver, text| {
         text.number(driver.status().1.latencies.percentile_us(99));
     }),
-    read_only(c"lockdown", |_, text| text.push("strict")),
+    read_only(c"lockdown", |driver, text| {
+        text.push(driver.lockdown().name());
+    }),
     read_only(c"lockdown_in_force", |driver, text| {
         text.push(if driver.is_confined() {
-            "strict"
+            driver.profile().name()
         } else {
             "none"
         });

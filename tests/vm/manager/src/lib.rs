@@ -60,7 +60,7 @@ impl Driver for Ill {
     const POLICY: Policy = POLICY;
 
     fn health_check(_: &Probe<'_>) -> Result<(), Error> {
-        Err(Error::Start(StartError::Health))
+        Err(Error::Start(StartError::Health(Errno::EBADMSG)))
     }
 }
 

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! What `<linux/usermode_driver.h>` and `<linux/usermode_driver_mgmt.h>` are made of. C: `kernel/shim/capi.c`,
+//! which knows the structures of the callers; here a blob is known by its mount, which they keep for us.
+
+use super::driver::{Definition, Driver, Registration};
+use super::loader::{self, ModuleName};
+use super::process::Process;
+use super::registry::Registry;
+use crate::ffi::exports::HealthCheck;
+use crate::ffi::global::Global;
+use crate::ffi::memory::Arc;
+use crate::ffi::name::Name;
+use crate::ffi::report;
+use crate::ffi::wait;
+use core::ffi::CStr;
+use umd_core::error::{Errno, Error, Seen, StartError};
+use umd_core::host::Lost;
+use umd_core::policy::{Framing, Lockdown, Policy, RestartPolicy, Span};
+use umd_core::transfer::Ended;
+
+/// What the C API promises its callers where they say nothing else.
+pub const POLICY: Policy = Policy {
+    framing: Framing::Stream,
+    lockdown: Lockdown::Basic,
+    deadline: Span::from_millis(2_000),
+    request_max: usize::MAX,
+    restart: RestartPolicy::UNLIMITED,
+    ..Policy::DEFAULT
+};
+
+/// So many drivers may have the same name; their directories in sysfs are numbered.
+const NAMESAKES: u8 = 99;
+
+/// A blob that was loaded.
+struct Blob {
+    mount: usize,
+    registration: Arc<Registration>,
+}
+
+static BLOBS: Global<Registry<Blob>> = Global::new();
+
+/// Context: umd.ko's init.
+pub fn init() -> Result<(), Error> {
+    BLOBS.set(Registry::try_new()?)
+}
+
+/// What init made.
+pub fn global() -> &'static Global<impl Send + Sync> {
+    &BLOBS
+}
+
+/// Stages a blob under its owner's name, which may be any file name. Returns the mount. Context: may sleep.
+pub fn load(
+    program: &CStr,
+    blob: &[u8],
+    policy: Policy,
+    health_check: impl Fn() -> Option<HealthCheck>,
+) -> Result<usize, Errno> {
+    if program.is_empty() || program.to_bytes().contains(&b'/') || blob.is_empty() {
+        return Err(Errno::EINVAL);
+    }
+    let blobs = BLOBS.get().ok_or(Errno::ENODEV)?;
+    for number in 1..=NAMESAKES {
+        let name = Name::like(program, number);
+        let definition = Definition {
+            name: name.as_c_str(),
+            program,
+            blob: Some(blob),
+            loader: None,
+            policy,
+            health_check: health_check(),
+        };
+        let registration = match Registration::try_new(definition) {
+            Ok(registration) => registration,
+            Err(Errno::EEXIST) => continue,
+            Err(errno) => return Err(errno),
+        };
+        let mount = registration.driver().mount();
+        let registration = Arc::try_new(registration).map_err(|error| error.errno())?;
+        let entry = Blob {
+            mount,
+            registration,
+        };
+        return blobs.insert(entry, |_| false).map(|()| mount);
+    }
+    Err(Errno::EEXIST)
+}
+
+/// Lets go of a blob: calls under way may end, within the deadline. Context: may sleep.
+///
+/// # Errors
+///
+/// `EINVAL`: there is none at this mount.
+pub fn unload(mount: usize) -> Result<(), Errno> {
+    let taken = BLOBS
+        .get()
+        .and_then(|blobs| blobs.take(|blob| blob.mount == mount))
+        .ok_or(Errno::EINVAL)?;
+    taken.as_ref().registration.driver().withdraw();
+    Ok(())
+}
+
+fn find(mount: usize) -> Option<Arc<Driver>> {
+    BLOBS.get()?.find(|blob| {
+        let registration = &blob.registration;
+        (blob.mount == mount).then(|| registration.driver().clone())
+    })
+}
+
+/// Makes a process. Context: may sleep.
+///
+/// # Errors
+///
+/// `EINVAL`: there is no blob at this mount. What the health check or exec said.
+pub fn fork(mount: usize) -> Result<Arc<Process>, Errno> {
+    let driver = find(mount).ok_or(Errno::EINVAL)?;
+    Driver::fork(&driver).map_err(errno)
+}
+
+/// One exchange with the process of an owner who looks after it himself. Context: may sleep.
+pub fn exchange(process: &Process, request: &[u8], reply: &mut [u8]) -> Result<(), Errno> {
+    let error = match process.stream_exchange(request, reply) {
+        Ok(()) => return Ok(()),
+        Err(Lost::Worker(Ended::TimedOut(seen))) => Error::TimedOut(seen),
+        Err(Lost::Worker(Ended::Lockdown(check))) => Error::Start(StartError::Lockdown(check)),
+        Err(Lost::Worker(Ended::Broken(violation, _))) => Error::BadMessage(violation),
+        Err(Lost::Worker(Ended::Died(Seen::Unread) | Ended::Aborted(_))) => {
+            Error::ConnectionRefused
+        }
+        Err(Lost::Worker(Ended::Died(Seen::Read))) => Error::ConnectionReset,
+        Err(Lost::Caller(_)) => Error::Interrupted,
+    };
+    if let Error::TimedOut(_) | Error::BadMessage(_) = error {
+        let driver = process.driver();
+        report::log_failure(
+            driver.name(),
+            process.pid().number(),
+            error.describe(),
+            error.errno(),
+        );
+    }
+    Err(errno(error))
+}
+
+/// One call of a managed driver. Context: may sleep.
+///
+/// # Errors
+///
+/// `ENOPROTOOPT`: there is no blob at this mount, or there is none any more.
+pub fn call(mount: usize, request: &[u8], reply: &mut [u8]) -> Result<(), Errno> {
+    let driver = find(mount).ok_or(Errno::ENOPROTOOPT)?;
+    Driver::call(&driver, request, reply, None)
+        .map(drop)
+        .map_err(errno)
+}
+
+/// Loads the module that brings a managed driver. Context: may sleep.
+///
+/// # Errors
+///
+/// `ENOPROTOOPT`: it does not, or did not a short while ago.
+pub fn request_module(name: &CStr, is_loaded: impl Fn() -> bool) -> Result<(), Errno> {
+    let name = ModuleName::new(name).map_err(|_| Errno::ENOPROTOOPT)?;
+    let deadline = wait::now().after(POLICY.deadline);
+    loader::request(&name, deadline, is_loaded).map_err(errno)
+}
+
+/// The errno of the in-tree facility for what it knew, and otherwise ours.
+fn errno(error: Error) -> Errno {
+    match error {
+        Error::ConnectionReset
+        | Error::ConnectionRefused
+        | Error::BadMessage(_)
+        | Error::Rejected(_)
+        | Error::Start(StartError::Died | StartError::Aborted | StartError::Hello(_)) => {
+            Errno::EFAULT
+        }
+        Error::Start(StartError::Health(errno)) => errno,
+        Error::Unloading => Errno::ENOPROTOOPT,
+        error => error.errno(),
+    }
+}
