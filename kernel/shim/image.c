@@ -181,18 +181,19 @@ void umd_image_free(struct umd_image *image)
 }
 
 /*
- * For the child, before exec: the mount's root is its working directory, and its root unless it needs
- * the system's.
+ * For the child, before exec: the image's mount is its root, unless it needs the system's, and that of first,
+ * which is executed first, its working directory.
  */
-void umd_image_enter(struct umd_image *image)
+void umd_image_enter(struct umd_image *image, struct umd_image *first)
 {
-	struct path mount = { .mnt = image->mount, .dentry = image->mount->mnt_root };
+	struct path root = { .mnt = image->mount, .dentry = image->mount->mnt_root };
+	struct path pwd = { .mnt = first->mount, .dentry = first->mount->mnt_root };
 	struct fs_struct *fs = current->fs;
 	struct path old_root = {}, old_pwd;
 
-	path_get(&mount);
+	path_get(&pwd);
 	if (image->profile >= UMD_PROFILE_BASIC)
-		path_get(&mount);
+		path_get(&root);
 #ifdef UMD_FS_STRUCT_SEQLOCK
 	write_seqlock(&fs->seq);
 #else
@@ -200,10 +201,10 @@ void umd_image_enter(struct umd_image *image)
 	write_seqcount_begin(&fs->seq);
 #endif
 	old_pwd = fs->pwd;
-	fs->pwd = mount;
+	fs->pwd = pwd;
 	if (image->profile >= UMD_PROFILE_BASIC) {
 		old_root = fs->root;
-		fs->root = mount;
+		fs->root = root;
 	}
 #ifdef UMD_FS_STRUCT_SEQLOCK
 	write_sequnlock(&fs->seq);

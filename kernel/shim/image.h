@@ -20,6 +20,9 @@ struct umd_image {
 	char *name;
 };
 
-void umd_image_enter(struct umd_image *image);
+void umd_image_enter(struct umd_image *image, struct umd_image *first);
+
+/* launcher.c: executed in a handler's place first, where that knows nothing of us. */
+extern struct umd_image *umd_launcher;
 
 #endif

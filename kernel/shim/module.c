@@ -50,11 +50,16 @@ static int __init umd_init(void)
 	error = umd_sysfs_init();
 	if (error)
 		goto process;
-	error = umd_rs_init();
+	error = umd_launcher_init();
 	if (error)
 		goto sysfs;
+	error = umd_rs_init();
+	if (error)
+		goto launcher;
 	return 0;
 
+launcher:
+	umd_launcher_exit();
 sysfs:
 	umd_sysfs_exit();
 process:
@@ -68,6 +73,7 @@ static void __exit umd_exit(void)
 	umd_sysfs_exit();
 	umd_process_exit();
 	umd_rs_exit();
+	umd_launcher_exit();
 }
 
 module_init(umd_init);

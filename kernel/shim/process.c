@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Handlers as processes: made, killed, and their end noticed. */
+#include <linux/anon_inodes.h>
+#include <linux/completion.h>
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/kref.h>
 #include <linux/module.h>
+#include <linux/mount.h>
 #include <linux/pid.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <linux/umh.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -36,10 +41,21 @@ struct watch {
 	u32 status;
 };
 
+/*
+ * What the launcher says of its exec: an errno, or the close of its file without one. Owned by that file and by
+ * whoever spawns, each with a reference.
+ */
+struct launch {
+	struct kref users;
+	struct completion done;
+	int error;
+};
+
 struct spawn {
 	struct umd_image *image;
 	struct file *channel;
 	struct watch *watch;
+	struct launch *launch;
 	bool installed;
 	bool watched;
 };
@@ -76,6 +92,74 @@ static int ended(struct wait_queue_entry *entry, unsigned int mode, int flags, v
 	return 0;
 }
 
+static void launch_release(struct kref *users)
+{
+	kfree(container_of(users, struct launch, users));
+}
+
+/* Context: the launcher's write(2). */
+static ssize_t report_write(struct file *file, const char __user *from, size_t len, loff_t *pos)
+{
+	struct launch *launch = file->private_data;
+	int error;
+
+	if (len != sizeof(error))
+		return -EINVAL;
+	if (copy_from_user(&error, from, len))
+		return -EFAULT;
+	launch->error = error > 0 && error <= MAX_ERRNO ? -error : -EIO;
+	return len;
+}
+
+/* By exec, mostly. */
+static int report_release(struct inode *inode, struct file *file)
+{
+	struct launch *launch = file->private_data;
+
+	complete(&launch->done);
+	kref_put(&launch->users, launch_release);
+	return 0;
+}
+
+static const struct file_operations report_fops = {
+	.owner = THIS_MODULE,
+	.write = report_write,
+	.release = report_release,
+};
+
+/* Makes file the next descriptor, which exec closes. Ownership: the file is taken over. */
+static int install_until_exec(struct file *file)
+{
+	int fd;
+
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0) {
+		fput(file);
+		return fd;
+	}
+	fd_install(fd, file);
+	return 0;
+}
+
+/* For the launcher: the image's directory, and a file for what it has to say. Context: the child. */
+static int install_launch(struct spawn *spawn)
+{
+	struct vfsmount *mount = spawn->image->mount;
+	struct path path = { .mnt = mount, .dentry = mount->mnt_root };
+	struct file *report;
+	int error;
+
+	error = install_until_exec(dentry_open(&path, O_RDONLY | O_DIRECTORY, current_cred()));
+	if (error)
+		return error;
+	report = anon_inode_getfile("[umd-launch]", &report_fops, spawn->launch, O_WRONLY);
+	if (!IS_ERR(report))
+		kref_get(&spawn->launch->users);
+	return install_until_exec(report);
+}
+
 static void limit(struct rlimit *limits, unsigned int which, unsigned long value)
 {
 	limits[which].rlim_cur = value;
@@ -95,7 +179,9 @@ static void limit_all(enum umd_profile profile)
 	limit(limits, RLIMIT_MEMLOCK, 0);
 	limit(limits, RLIMIT_MSGQUEUE, 0);
 	limit(limits, RLIMIT_NOFILE, files);
-	limit(limits, RLIMIT_NPROC, 0);
+	/* The others' launcher sets it: after the change of uid, which would count against it. */
+	if (profile == UMD_PROFILE_STRICT)
+		limit(limits, RLIMIT_NPROC, 0);
 	limit(limits, RLIMIT_RTPRIO, 0);
 	limit(limits, RLIMIT_STACK, UMD_STACK_LIMIT);
 	task_unlock(current->group_leader);
@@ -129,18 +215,16 @@ static int install(struct spawn *spawn)
 }
 
 /*
- * What a handler gives up that can be taken from it before exec. One that drops its ids itself keeps the two
- * capabilities for that: changing them here ends in a warning of the kernel's (the user's process count is
- * not charged yet).
+ * What a handler gives up that can be taken from it before exec. Two capabilities are left, with which it, or
+ * the launcher, gives up its ids: changing them here ends in a warning of the kernel's (the user's process
+ * count is not charged yet).
  */
 static void confine(enum umd_profile profile, struct cred *cred)
 {
 	kernel_cap_t caps = CAP_EMPTY_SET;
 
-	if (profile == UMD_PROFILE_STRICT) {
-		cap_raise(caps, CAP_SETUID);
-		cap_raise(caps, CAP_SETGID);
-	}
+	cap_raise(caps, CAP_SETUID);
+	cap_raise(caps, CAP_SETGID);
 	cred->cap_effective = caps;
 	cred->cap_permitted = caps;
 	cred->cap_bset = caps;
@@ -158,6 +242,8 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
 	enum umd_profile profile = spawn->image->profile;
 	int error = install(spawn);
 
+	if (!error && spawn->launch)
+		error = install_launch(spawn);
 	if (error)
 		return error;
 
@@ -165,7 +251,7 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
 		confine(profile, cred);
 	current->signal->oom_score_adj = UMD_OOM_SCORE_ADJ;
 	current->signal->oom_score_adj_min = UMD_OOM_SCORE_ADJ;
-	umd_image_enter(spawn->image);
+	umd_image_enter(spawn->image, spawn->launch ? umd_launcher : spawn->image);
 	/*
 	 * Until the host has checked it, a strict one is still root and may fork: then its descendants shall be
 	 * found among its children, and it shall have no siblings (CLONE_PARENT), which are not.
@@ -186,39 +272,63 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
 	return 0;
 }
 
+/* Waits until the launcher has executed the handler, or has said why not. Killable. */
+static int await_launch(struct launch *launch, u64 until)
+{
+	long left = wait_for_completion_killable_timeout(&launch->done, umd_ticks_until(until));
+
+	if (left <= 0)
+		return left ? -EINTR : -ETIMEDOUT;
+	return launch->error;
+}
+
 /*
  * Makes a process from the image, and returns when it has been executed, or with the reason why
- * not. Context: waits for a kernel worker that runs nothing of the handler's.
+ * not. Context: waits for a kernel worker, and for the launcher until then, killable: neither runs anything of
+ * the handler's.
  * Ownership: *watched says whether umd_rs_process_exited() will be called, which takes over the
  * caller's reference to process. The reference to the channel's file is taken over.
  */
-int umd_process_spawn(struct umd_image *image, struct file *channel, void *process, bool *watched)
+int umd_process_spawn(struct umd_image *image, struct file *channel, void *process, u64 until,
+		      bool *watched)
 {
 	struct watch *watch = kzalloc(sizeof(*watch), GFP_KERNEL);
+	struct launch *launch = kzalloc(sizeof(*launch), GFP_KERNEL);
 	struct spawn spawn = { .image = image, .channel = channel, .watch = watch };
 	char *argv[] = { image->name, NULL };
 	char *envp[] = { NULL };
 	struct subprocess_info *info;
 	int error = -ENOMEM;
+	char *path;
 
 	*watched = false;
-	if (!watch) {
+	if (!watch || !launch) {
+		kfree(watch);
+		kfree(launch);
 		fput(channel);
 		return -ENOMEM;
 	}
 	init_waitqueue_func_entry(&watch->entry, ended);
 	INIT_WORK(&watch->work, reap);
 	watch->process = process;
+	kref_init(&launch->users);
+	init_completion(&launch->done);
+	if (image->profile == UMD_PROFILE_BASIC || image->profile == UMD_PROFILE_SYSTEM_ROOT)
+		spawn.launch = launch;
 
 	/* The path is relative to the working directory, which prepare() sets. */
-	info = call_usermodehelper_setup(image->name, argv, envp, GFP_KERNEL, prepare, NULL, &spawn);
+	path = spawn.launch ? umd_launcher->name : image->name;
+	info = call_usermodehelper_setup(path, argv, envp, GFP_KERNEL, prepare, NULL, &spawn);
 	if (info)
 		error = call_usermodehelper_exec(info, UMH_WAIT_EXEC);
+	if (!error && spawn.launch)
+		error = await_launch(launch, until);
 	*watched = spawn.watched;
 	if (!spawn.watched)
 		kfree(watch);
 	if (!spawn.installed)
 		fput(channel);
+	kref_put(&launch->users, launch_release);
 	return error;
 }
 

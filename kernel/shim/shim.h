@@ -73,7 +73,8 @@ void umd_image_free(struct umd_image *image);
 
 /* process.c */
 extern struct workqueue_struct *umd_workqueue;			/* drained before umd.ko goes */
-int umd_process_spawn(struct umd_image *image, struct file *channel, void *process, bool *watched);
+int umd_process_spawn(struct umd_image *image, struct file *channel, void *process, u64 until,
+		      bool *watched);
 void umd_process_kill(struct pid *pid);				/* any context */
 int umd_process_number(struct pid *pid);			/* any context; 0 for NULL */
 void umd_process_put(struct pid *pid);				/* any context; NULL is fine */
@@ -91,6 +92,7 @@ void umd_task_release(void);
 bool umd_task_has_ids(u32 id);
 bool umd_task_has_no_caps(void);
 bool umd_task_has_no_new_privs(void);
+bool umd_task_cannot_fork(void);
 int umd_task_drop_bounding_set(void);
 bool umd_task_set_strict(void);
 bool umd_task_is_dying(void);
@@ -140,6 +142,10 @@ struct pid *umd_rs_process_pid(void *process);			/* without a reference; any con
 u64 umd_rs_process_start_deadline(void *process);		/* any context */
 int umd_rs_stream_exchange(void *process, const void *request, size_t request_len, void *reply,
 			   size_t reply_len);
+
+/* launcher.c */
+int umd_launcher_init(void);
+void umd_launcher_exit(void);
 
 /* module.c: what umd.ko has one of. */
 int umd_rs_init(void);

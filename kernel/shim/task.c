@@ -92,6 +92,12 @@ bool umd_task_has_no_new_privs(void)
 	return task_no_new_privs(current);
 }
 
+/* One process of this user is one too many; root would not be held to it. */
+bool umd_task_cannot_fork(void)
+{
+	return rlimit_max(RLIMIT_NPROC) == 0 && !uid_eq(current_uid(), GLOBAL_ROOT_UID);
+}
+
 /* Nothing can be gained from it after no_new_privs; an empty set is easier to read. */
 int umd_task_drop_bounding_set(void)
 {

@@ -52,6 +52,9 @@ const DRIVERS: &[Driver] = &[
     },
 ];
 
+/// The program that umd.ko carries: it prepares processes for handlers that know nothing of umd.
+const LAUNCHER: &str = "umd-launcher";
+
 /// In a module's folder: stands for a build that ended well, and tells what went into it.
 const STAMP: &str = ".umd-built";
 
@@ -85,7 +88,12 @@ fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
     link(&kernel.build, &out.join("build"))?;
 
     let umd_object = builder.object("umd", &root.join("crates/umd-kernel"), &["host"])?;
+    let handlers = handlers()?;
     let umd = Folder::new(kernel, "umd")?;
+    umd.put(
+        Path::new("launcher.blob"),
+        &paths::read(&handlers.join(LAUNCHER))?,
+    )?;
     umd.copy(&files_of(&root.join("kernel"))?)?;
     umd.put(Path::new("umd_rust.bin"), &paths::read(&umd_object)?)?;
     let kernel_symbols = exported(&kernel.build.join("Module.symvers"))?;
@@ -95,7 +103,6 @@ fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
     let mut symbols = kernel_symbols;
     let umd_symvers = umd.path.join("Module.symvers");
     symbols.extend(exported(&umd_symvers)?);
-    let handlers = handlers()?;
     // One after the other, for they share crates; the kernel's builds then run side by side.
     let objects = DRIVERS
         .iter()
@@ -327,6 +334,7 @@ fn handlers() -> Result<PathBuf> {
         ])
         .arg(&target)
         .env_remove("RUSTFLAGS");
+    cargo.args(["--bin", LAUNCHER]);
     for driver in DRIVERS {
         cargo.args(["--bin", driver.handler]);
     }

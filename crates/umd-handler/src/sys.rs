@@ -6,13 +6,17 @@ use core::arch::asm;
 const READ: usize = 0;
 const WRITE: usize = 1;
 const EXIT: usize = 60;
+const CHDIR: usize = 80;
 const SETGROUPS: usize = 116;
 const SETRESUID: usize = 117;
 const SETRESGID: usize = 119;
 const PRCTL: usize = 157;
+const SETRLIMIT: usize = 160;
+const EXECVEAT: usize = 322;
 
 const PR_SET_SECCOMP: usize = 22;
 const SECCOMP_MODE_STRICT: usize = 1;
+const RLIMIT_NPROC: usize = 6;
 
 /// Exit status of a handler that panicked, as of any Rust program.
 pub const PANICKED: i32 = 101;
@@ -104,6 +108,45 @@ pub fn setresuid(uid: u32) -> Result<(), Errno> {
 pub fn seccomp_strict() -> Result<(), Errno> {
     // SAFETY: no memory is touched.
     outcome(unsafe { syscall(PRCTL, [PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0, 0]) }).map(drop)
+}
+
+/// From here on this user's processes, this one among them, are one too many: fork and clone fail.
+pub fn forbid_processes() -> Result<(), Errno> {
+    let none = [0_u64; 2];
+    let address = none.as_ptr() as usize;
+    // SAFETY: the kernel only reads, and only from `none`.
+    outcome(unsafe { syscall(SETRLIMIT, [RLIMIT_NPROC, address, 0, 0, 0, 0]) }).map(drop)
+}
+
+/// Makes the root the working directory.
+pub fn enter_root() -> Result<(), Errno> {
+    let root = c"/".as_ptr() as usize;
+    // SAFETY: the kernel only reads a string, which is terminated.
+    outcome(unsafe { syscall(CHDIR, [root, 0, 0, 0, 0, 0]) }).map(drop)
+}
+
+/// Executes, in this process's place, the file in `directory` that has the driver's name, with that name as its
+/// only argument and without an environment. Returns only if that fails, with the reason.
+pub fn execute(directory: usize) -> Errno {
+    let name = crate::name().as_ptr() as usize;
+    let arguments = [name, 0];
+    let environment = [0_usize];
+    // SAFETY: the kernel only reads: the name, which argv ends with a zero, and the two lists. If it succeeds
+    // nothing of this program is left.
+    let result = unsafe {
+        syscall(
+            EXECVEAT,
+            [
+                directory,
+                name,
+                arguments.as_ptr() as usize,
+                environment.as_ptr() as usize,
+                0,
+                0,
+            ],
+        )
+    };
+    Errno(result.unsigned_abs() as i32)
 }
 
 fn outcome(result: isize) -> Result<usize, Errno> {

@@ -10,12 +10,14 @@ use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use umd_core::error::Errno;
+use umd_core::policy::Instant;
 
 unsafe extern "C" {
     fn umd_process_spawn(
         image: *mut c_void,
         channel: *mut c_void,
         process: *const c_void,
+        until: u64,
         watched: *mut bool,
     ) -> c_int;
     fn umd_process_kill(pid: *mut c_void);
@@ -137,15 +139,23 @@ fn open_channel(process: &Arc<Process>) -> Result<NonNull<c_void>, Errno> {
 
 /// Executes the image as a process with a channel served by `process`. Returns when it has been
 /// executed. From the birth on, `process` hears of it: `born`, then `read`, `write` and `released`
-/// of the channel, and last `exited`. Context: may sleep, but not on the handler's will.
-pub fn spawn(process: &Arc<Process>, image: &Image) -> Result<(), Errno> {
+/// of the channel, and last `exited`. Context: may sleep, until the
+/// deadline, but not on the handler's will.
+pub fn spawn(process: &Arc<Process>, image: &Image, deadline: Instant) -> Result<(), Errno> {
     let file = open_channel(process)?;
     let reference = process.clone().into_raw();
     let mut watched = false;
     // SAFETY: the image is valid during the call, and the file goes there. The reference goes to the watch of
     // the process's end, or comes back as `watched` says.
-    let result =
-        unsafe { umd_process_spawn(image.as_ptr(), file.as_ptr(), reference, &raw mut watched) };
+    let result = unsafe {
+        umd_process_spawn(
+            image.as_ptr(),
+            file.as_ptr(),
+            reference,
+            deadline.as_nanos(),
+            &raw mut watched,
+        )
+    };
     if !watched && let Some(reference) = NonNull::new(reference.cast_mut()) {
         // SAFETY: nothing watches, so the reference is still ours.
         drop(unsafe { Arc::<Process>::from_raw(reference) });

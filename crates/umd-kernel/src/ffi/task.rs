@@ -13,6 +13,7 @@ unsafe extern "C" {
     fn umd_task_has_ids(id: u32) -> bool;
     fn umd_task_has_no_caps() -> bool;
     fn umd_task_has_no_new_privs() -> bool;
+    fn umd_task_cannot_fork() -> bool;
     fn umd_task_drop_bounding_set() -> c_int;
     fn umd_task_set_strict() -> bool;
     fn umd_task_is_dying() -> bool;
@@ -52,6 +53,12 @@ pub fn has_ids(id: u32) -> bool {
 pub fn has_no_capabilities() -> bool {
     // SAFETY: as above.
     unsafe { umd_task_has_no_caps() }
+}
+
+/// It can make no process and no thread.
+pub fn cannot_fork() -> bool {
+    // SAFETY: as above.
+    unsafe { umd_task_cannot_fork() }
 }
 
 /// It can gain nothing by exec.

@@ -33,11 +33,15 @@ fn confine_strictly(process: &Process) -> Result<(), LockdownCheck> {
     Ok(())
 }
 
-/// All was done before the handler's first instruction; it is looked at once more.
+/// All but the last was done by the launcher, before the handler's first instruction; it is looked at once
+/// more.
 fn confine_foreign() -> Result<(), LockdownCheck> {
     check(task::is_itself(), LockdownCheck::Threads)?;
+    check(task::cannot_fork(), LockdownCheck::Threads)?;
+    check(task::has_ids(NOBODY), LockdownCheck::Ids)?;
     check(task::has_no_capabilities(), LockdownCheck::Capabilities)?;
-    check(task::has_no_new_privs(), LockdownCheck::NoNewPrivs)
+    check(task::has_no_new_privs(), LockdownCheck::NoNewPrivs)?;
+    check(task::drop_bounding_set(), LockdownCheck::Capabilities)
 }
 
 fn check(passed: bool, check: LockdownCheck) -> Result<(), LockdownCheck> {

@@ -25,6 +25,7 @@ use crate::ffi::lending::{Lending, LendingGuard};
 use crate::ffi::memory::{Arc, Buffer};
 use crate::ffi::process::{self as raw, Pid};
 use crate::ffi::report;
+use crate::ffi::task;
 use crate::ffi::timer::Timer;
 use crate::ffi::user::UserBytes;
 use crate::ffi::wait::{self, WaitQueues};
@@ -183,7 +184,7 @@ impl Process {
     /// says none: it has started when it is executed, even if it is dead by now. Context: the caller.
     pub fn start(this: &Arc<Self>, image: &Image, deadline: Instant) -> Result<(), StartError> {
         this.arm(&mut this.channel.lock(), deadline);
-        let result = raw::spawn(this, image)
+        let result = raw::spawn(this, image, deadline)
             .map_err(|errno| this.exec_error(errno))
             .and_then(|()| match this.driver.framing() {
                 Framing::Stream => Ok(()),
@@ -210,6 +211,8 @@ impl Process {
     fn exec_error(&self, errno: Errno) -> StartError {
         match self.ended() {
             Some(ended @ (Ended::TimedOut(_) | Ended::Aborted(_))) => start_error(ended),
+            _ if task::is_dying() => StartError::Interrupted,
+            _ if errno == Errno::ETIMEDOUT => StartError::TimedOut,
             _ if KILLED_IN_EXEC.contains(&errno.get()) => StartError::Died,
             _ => StartError::Exec(errno),
         }
