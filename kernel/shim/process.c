@@ -127,14 +127,14 @@ static const struct file_operations report_fops = {
 	.release = report_release,
 };
 
-/* Makes file the next descriptor, which exec closes. Ownership: the file is taken over. */
-static int install_until_exec(struct file *file)
+/* Makes file the next descriptor. Ownership: the file is taken over. */
+static int install_next(struct file *file)
 {
 	int fd;
 
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	fd = get_unused_fd_flags(O_CLOEXEC);
+	fd = get_unused_fd_flags(0);
 	if (fd < 0) {
 		fput(file);
 		return fd;
@@ -143,7 +143,10 @@ static int install_until_exec(struct file *file)
 	return 0;
 }
 
-/* For the launcher: the image's directory, and a file for what it has to say. Context: the child. */
+/*
+ * For the launcher: the image's directory, and a file for what it has to say. It has the handler's exec close
+ * both. Context: the child.
+ */
 static int install_launch(struct spawn *spawn)
 {
 	struct vfsmount *mount = spawn->image->mount;
@@ -151,13 +154,13 @@ static int install_launch(struct spawn *spawn)
 	struct file *report;
 	int error;
 
-	error = install_until_exec(dentry_open(&path, O_RDONLY | O_DIRECTORY, current_cred()));
+	error = install_next(dentry_open(&path, O_RDONLY | O_DIRECTORY, current_cred()));
 	if (error)
 		return error;
 	report = anon_inode_getfile("[umd-launch]", &report_fops, spawn->launch, O_WRONLY);
 	if (!IS_ERR(report))
 		kref_get(&spawn->launch->users);
-	return install_until_exec(report);
+	return install_next(report);
 }
 
 static void limit(struct rlimit *limits, unsigned int which, unsigned long value)

@@ -6,6 +6,7 @@ use core::arch::asm;
 const READ: usize = 0;
 const WRITE: usize = 1;
 const EXIT: usize = 60;
+const FCNTL: usize = 72;
 const CHDIR: usize = 80;
 const SETGROUPS: usize = 116;
 const SETRESUID: usize = 117;
@@ -17,6 +18,8 @@ const EXECVEAT: usize = 322;
 const PR_SET_SECCOMP: usize = 22;
 const SECCOMP_MODE_STRICT: usize = 1;
 const RLIMIT_NPROC: usize = 6;
+const F_SETFD: usize = 2;
+const FD_CLOEXEC: usize = 1;
 
 /// Exit status of a handler that panicked, as of any Rust program.
 pub const PANICKED: i32 = 101;
@@ -116,6 +119,12 @@ pub fn forbid_processes() -> Result<(), Errno> {
     let address = none.as_ptr() as usize;
     // SAFETY: the kernel only reads, and only from `none`.
     outcome(unsafe { syscall(SETRLIMIT, [RLIMIT_NPROC, address, 0, 0, 0, 0]) }).map(drop)
+}
+
+/// Exec is to close this descriptor.
+pub fn close_on_exec(fd: usize) -> Result<(), Errno> {
+    // SAFETY: no memory is touched.
+    outcome(unsafe { syscall(FCNTL, [fd, F_SETFD, FD_CLOEXEC, 0, 0, 0]) }).map(drop)
 }
 
 /// Makes the root the working directory.

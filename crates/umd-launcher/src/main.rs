@@ -3,8 +3,8 @@
 //! only the process itself can give up, then executes the handler.
 //!
 //! The kernel host carries it, and starts it with the channel as fd 0 and 1, the handler's directory as
-//! fd 2, and as fd 3 a file that takes an errno. The latter two are closed by exec, which is how the host sees
-//! that it went well.
+//! fd 2, and as fd 3 a file that takes an errno. The handler's exec closes the latter two, which is how the host
+//! sees that it went well.
 #![no_std]
 #![no_main]
 #![forbid(unsafe_code)]
@@ -19,7 +19,10 @@ const REPORT: usize = 3;
 const NOT_EXECUTED: i32 = 126;
 
 fn launch() -> ! {
-    let Errno(error) = match give_up() {
+    let prepared = give_up()
+        .and_then(|()| sys::close_on_exec(DIRECTORY))
+        .and_then(|()| sys::close_on_exec(REPORT));
+    let Errno(error) = match prepared {
         Ok(()) => sys::execute(DIRECTORY),
         Err(errno) => errno,
     };
