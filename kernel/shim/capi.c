@@ -189,7 +189,7 @@ int umd_mgmt_send_recv(struct umd_mgmt *mgmt, void *in, size_t in_len, void *out
 	/* Not loaded, or not any more. */
 	if (error != -ENOPROTOOPT || !mgmt->kmod)
 		return error;
-	error = umd_rs_module_request((char *)mgmt->kmod, is_loaded, mgmt);
+	error = umd_rs_module_request(mgmt->kmod, is_loaded, mgmt);
 	if (error)
 		return error;
 	mount = loaded(mgmt);
@@ -224,6 +224,8 @@ int umd_mgmt_load_with(struct umd_mgmt *mgmt, char *start, char *end,
 	if (process) {
 		umd_rs_process_put(process);
 		WRITE_ONCE(mgmt->kmod_loaded, true);
+		if (mgmt->kmod)
+			umd_rs_module_came(mgmt->kmod);
 		return 0;
 	}
 	mutex_lock(&mgmt->lock);

@@ -110,8 +110,9 @@ static void stage(struct work_struct *work)
 	file_inode(file)->i_flags |= S_IMMUTABLE;
 	inode_unlock(file_inode(file));
 	__fput_sync(file);
-	/* "dev" is the handler's own name? Then there is no room for it. */
-	if (!staging->error && image->profile == UMD_PROFILE_BASIC)
+	/* Where the handler itself is called "dev" there is no place for it. */
+	if (!staging->error && image->foreign && image->profile >= UMD_PROFILE_BASIC &&
+	    strcmp(image->name, "dev"))
 		staging->error = make_kmsg(root);
 
 	inode_lock(d_inode(root));
@@ -125,7 +126,7 @@ static void stage(struct work_struct *work)
  * are not used after the return.
  */
 struct umd_image *umd_image_new(const char *name, const void *data, size_t len, u32 profile,
-				int *error)
+				bool foreign, int *error)
 {
 	struct staging staging = { .data = data, .len = len };
 	struct file_system_type *type;
@@ -136,6 +137,7 @@ struct umd_image *umd_image_new(const char *name, const void *data, size_t len, 
 	if (!image)
 		return NULL;
 	image->profile = profile;
+	image->foreign = foreign;
 	image->name = kstrdup(name, GFP_KERNEL);
 	if (!image->name)
 		goto free_image;

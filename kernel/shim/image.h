@@ -14,11 +14,21 @@ enum umd_profile {
 	UMD_PROFILE_STRICT = 3,
 };
 
+/*
+ * @foreign:	made for the in-tree facility: it knows nothing of us. Its fds are 0 and 1, and the launcher gives
+ *		up for it what only the process itself can
+ */
 struct umd_image {
 	struct vfsmount *mount;
 	enum umd_profile profile;
+	bool foreign;
 	char *name;
 };
+
+static inline bool umd_image_is_launched(const struct umd_image *image)
+{
+	return image->foreign && image->profile != UMD_PROFILE_UNCONFINED;
+}
 
 void umd_image_enter(struct umd_image *image, struct umd_image *first);
 

@@ -22,7 +22,7 @@ int __init umd_launcher_init(void)
 
 	umd_launcher = umd_image_new("umd-launcher", umd_launcher_start,
 				     umd_launcher_end - umd_launcher_start, UMD_PROFILE_STRICT,
-				     &error);
+				     false, &error);
 	return umd_launcher ? 0 : error;
 }
 

@@ -169,10 +169,10 @@ static void limit(struct rlimit *limits, unsigned int which, unsigned long value
 	limits[which].rlim_max = value;
 }
 
-static void limit_all(enum umd_profile profile)
+static void limit_all(const struct umd_image *image)
 {
 	struct rlimit *limits = current->signal->rlim;
-	unsigned long files = profile == UMD_PROFILE_STRICT ? 3 : UMD_FOREIGN_FILES;
+	unsigned long files = image->profile == UMD_PROFILE_STRICT ? 3 : UMD_FOREIGN_FILES;
 
 	task_lock(current->group_leader);
 	limit(limits, RLIMIT_AS, UMD_AS_LIMIT);
@@ -182,8 +182,8 @@ static void limit_all(enum umd_profile profile)
 	limit(limits, RLIMIT_MEMLOCK, 0);
 	limit(limits, RLIMIT_MSGQUEUE, 0);
 	limit(limits, RLIMIT_NOFILE, files);
-	/* The others' launcher sets it: after the change of uid, which would count against it. */
-	if (profile == UMD_PROFILE_STRICT)
+	/* The launcher sets it itself, after the change of uid, which would count against it. */
+	if (!umd_image_is_launched(image))
 		limit(limits, RLIMIT_NPROC, 0);
 	limit(limits, RLIMIT_RTPRIO, 0);
 	limit(limits, RLIMIT_STACK, UMD_STACK_LIMIT);
@@ -198,7 +198,7 @@ static void limit_all(enum umd_profile profile)
  */
 static int install(struct spawn *spawn)
 {
-	int count = spawn->image->profile == UMD_PROFILE_STRICT ? 3 : 2;
+	int count = spawn->image->foreign ? 2 : 3;
 	int fd, wanted;
 
 	for (wanted = 0; wanted < count; wanted++) {
@@ -222,7 +222,7 @@ static int install(struct spawn *spawn)
  * the launcher, gives up its ids: changing them here ends in a warning of the kernel's (the user's process
  * count is not charged yet).
  */
-static void confine(enum umd_profile profile, struct cred *cred)
+static void confine(const struct umd_image *image, struct cred *cred)
 {
 	kernel_cap_t caps = CAP_EMPTY_SET;
 
@@ -234,7 +234,7 @@ static void confine(enum umd_profile profile, struct cred *cred)
 	cred->cap_inheritable = CAP_EMPTY_SET;
 	cred->cap_ambient = CAP_EMPTY_SET;
 	task_set_no_new_privs(current);
-	limit_all(profile);
+	limit_all(image);
 }
 
 /* Context: the child, before exec. All that needs no cooperation of the handler is done here. */
@@ -242,7 +242,7 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
 {
 	struct spawn *spawn = info->data;
 	struct watch *watch = spawn->watch;
-	enum umd_profile profile = spawn->image->profile;
+	const struct umd_image *image = spawn->image;
 	int error = install(spawn);
 
 	if (!error && spawn->launch)
@@ -250,17 +250,17 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
 	if (error)
 		return error;
 
-	if (profile != UMD_PROFILE_UNCONFINED)
-		confine(profile, cred);
+	if (image->profile != UMD_PROFILE_UNCONFINED)
+		confine(image, cred);
 	current->signal->oom_score_adj = UMD_OOM_SCORE_ADJ;
 	current->signal->oom_score_adj_min = UMD_OOM_SCORE_ADJ;
 	umd_image_enter(spawn->image, spawn->launch ? umd_launcher : spawn->image);
 	/*
-	 * Until the host has checked it, a strict one is still root and may fork: then its descendants shall be
+	 * Until the host has checked it, one that gives up its ids itself is still root and may fork: then its descendants shall be
 	 * found among its children, and it shall have no siblings (CLONE_PARENT), which are not.
 	 * umd_task_release() takes both back.
 	 */
-	if (profile == UMD_PROFILE_STRICT) {
+	if (image->profile == UMD_PROFILE_STRICT && !spawn->launch) {
 		spin_lock_irq(&current->sighand->siglock);
 		current->signal->is_child_subreaper = 1;
 		current->signal->flags |= SIGNAL_UNKILLABLE;
@@ -316,7 +316,7 @@ int umd_process_spawn(struct umd_image *image, struct file *channel, void *proce
 	watch->process = process;
 	kref_init(&launch->users);
 	init_completion(&launch->done);
-	if (image->profile == UMD_PROFILE_BASIC || image->profile == UMD_PROFILE_SYSTEM_ROOT)
+	if (umd_image_is_launched(image))
 		spawn.launch = launch;
 
 	/* The path is relative to the working directory, which prepare() sets. */

@@ -67,7 +67,7 @@ long umd_ticks_until(u64 until);				/* in jiffies, as schedule_timeout() wants *
 
 /* image.c. profile is umd_core::policy::Lockdown as a number: enum umd_profile. */
 struct umd_image *umd_image_new(const char *name, const void *data, size_t len, u32 profile,
-				int *error);
+				bool foreign, int *error);
 struct vfsmount *umd_image_mount(const struct umd_image *image);	/* any context */
 void umd_image_free(struct umd_image *image);
 
@@ -136,6 +136,7 @@ void *umd_rs_blob_fork(struct vfsmount *mount, int *error);	/* a reference, or N
 int umd_rs_blob_call(struct vfsmount *mount, const void *request, size_t request_len, void *reply,
 		     size_t reply_len);
 int umd_rs_module_request(const char *name, bool (*is_loaded)(void *), void *context);
+void umd_rs_module_came(const char *name);
 void umd_rs_process_get(void *process);				/* any context */
 void umd_rs_process_put(void *process);
 struct pid *umd_rs_process_pid(void *process);			/* without a reference; any context */

@@ -168,6 +168,17 @@ unsafe extern "C" fn umd_rs_module_request(
     }))
 }
 
+/// The module of this name has brought what it is there for.
+///
+/// # Safety
+///
+/// `name` is terminated.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn umd_rs_module_came(name: NonNull<c_char>) {
+    // SAFETY: by this function's contract.
+    c_api::module_came(unsafe { CStr::from_ptr(name.as_ptr()) });
+}
+
 /// Another reference to a process.
 ///
 /// # Safety

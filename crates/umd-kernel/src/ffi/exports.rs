@@ -5,7 +5,7 @@
 use super::abi::{Config, Failure, HealthCheckFn};
 use super::memory::{Arc, Box};
 use super::{bytes, bytes_mut, negative};
-use crate::host::driver::{Definition, Driver, Registration};
+use crate::host::driver::{Definition, Driver, Keeper, Registration};
 use crate::host::process::Process;
 use crate::host::registry;
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -151,6 +151,7 @@ unsafe fn register(config: *const Config) -> Result<Box<Registration>, Errno> {
         blob: (!config.blob.is_null()).then_some(blob),
         loader,
         policy: policy(config)?,
+        keeper: Keeper::Host,
         health_check,
     })?;
     Box::try_new(registration).map_err(|error| error.errno())

@@ -12,10 +12,21 @@ unsafe extern "C" {
         data: *const c_void,
         len: usize,
         profile: u32,
+        foreign: bool,
         error: *mut c_int,
     ) -> *mut c_void;
     fn umd_image_mount(image: *const c_void) -> *const c_void;
     fn umd_image_free(image: *mut c_void);
+}
+
+/// For whom a handler was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// For us: it gives up what it must.
+    Own,
+    /// For the in-tree facility: it knows nothing of us, and the launcher gives up for it what only the
+    /// process itself can.
+    Foreign,
 }
 
 /// An executable in a mount of its own.
@@ -32,7 +43,12 @@ unsafe impl Sync for Image {}
 
 impl Image {
     /// Copies the blob, for processes with this profile. Context: may sleep.
-    pub fn stage(name: &CStr, blob: &[u8], profile: Lockdown) -> Result<Self, Errno> {
+    pub fn stage(
+        name: &CStr,
+        blob: &[u8],
+        profile: Lockdown,
+        origin: Origin,
+    ) -> Result<Self, Errno> {
         let mut error = 0;
         // SAFETY: name and blob are valid during the call, which keeps neither.
         let image = unsafe {
@@ -41,6 +57,7 @@ impl Image {
                 blob.as_ptr().cast(),
                 blob.len(),
                 profile as u32,
+                origin == Origin::Foreign,
                 &raw mut error,
             )
         };

@@ -2,7 +2,7 @@
 //! What `<linux/usermode_driver.h>` and `<linux/usermode_driver_mgmt.h>` are made of. C: `kernel/shim/capi.c`,
 //! which knows the structures of the callers; here a blob is known by its mount, which they keep for us.
 
-use super::driver::{Definition, Driver, Registration};
+use super::driver::{Definition, Driver, Keeper, Registration};
 use super::loader::{self, ModuleName};
 use super::process::Process;
 use super::registry::Registry;
@@ -56,19 +56,26 @@ pub fn load(
     policy: Policy,
     health_check: impl Fn() -> Option<HealthCheck>,
 ) -> Result<usize, Errno> {
-    if program.is_empty() || program.to_bytes().contains(&b'/') || blob.is_empty() {
+    let is_name = !matches!(program.to_bytes(), b"" | b"." | b"..");
+    if !is_name || program.to_bytes().contains(&b'/') || blob.is_empty() {
         return Err(Errno::EINVAL);
     }
     let blobs = BLOBS.get().ok_or(Errno::ENODEV)?;
     for number in 1..=NAMESAKES {
         let name = Name::like(program, number);
+        let health_check = health_check();
         let definition = Definition {
+            // Only a managed driver has one.
+            keeper: match health_check {
+                Some(_) => Keeper::Host,
+                None => Keeper::Owner,
+            },
             name: name.as_c_str(),
             program,
             blob: Some(blob),
             loader: None,
             policy,
-            health_check: health_check(),
+            health_check,
         };
         let registration = match Registration::try_new(definition) {
             Ok(registration) => registration,
@@ -96,7 +103,12 @@ pub fn unload(mount: usize) -> Result<(), Errno> {
         .get()
         .and_then(|blobs| blobs.take(|blob| blob.mount == mount))
         .ok_or(Errno::EINVAL)?;
-    taken.as_ref().registration.driver().withdraw();
+    let driver = taken.as_ref().registration.driver();
+    match driver.keeper() {
+        Keeper::Host => driver.withdraw(),
+        // Its process stays his until he has let go of it.
+        Keeper::Owner => {}
+    }
     Ok(())
 }
 
@@ -119,7 +131,19 @@ pub fn fork(mount: usize) -> Result<Arc<Process>, Errno> {
 
 /// One exchange with the process of an owner who looks after it himself. Context: may sleep.
 pub fn exchange(process: &Process, request: &[u8], reply: &mut [u8]) -> Result<(), Errno> {
-    let error = match process.stream_exchange(request, reply) {
+    let driver = process.driver();
+    let begin = wait::now();
+    let result = exchange_with(process, request, reply);
+    driver.account(result, wait::now().since(begin));
+    if let Err(error @ (Error::TimedOut(_) | Error::BadMessage(_))) = result {
+        let pid = process.pid().number();
+        report::log_failure(driver.name(), pid, error.describe(), error.errno());
+    }
+    result.map_err(errno)
+}
+
+fn exchange_with(process: &Process, request: &[u8], reply: &mut [u8]) -> Result<(), Error> {
+    Err(match process.stream_exchange(request, reply) {
         Ok(()) => return Ok(()),
         Err(Lost::Worker(Ended::TimedOut(seen))) => Error::TimedOut(seen),
         Err(Lost::Worker(Ended::Lockdown(check))) => Error::Start(StartError::Lockdown(check)),
@@ -129,17 +153,7 @@ pub fn exchange(process: &Process, request: &[u8], reply: &mut [u8]) -> Result<(
         }
         Err(Lost::Worker(Ended::Died(Seen::Read))) => Error::ConnectionReset,
         Err(Lost::Caller(_)) => Error::Interrupted,
-    };
-    if let Error::TimedOut(_) | Error::BadMessage(_) = error {
-        let driver = process.driver();
-        report::log_failure(
-            driver.name(),
-            process.pid().number(),
-            error.describe(),
-            error.errno(),
-        );
-    }
-    Err(errno(error))
+    })
 }
 
 /// One call of a managed driver. Context: may sleep.
@@ -163,6 +177,13 @@ pub fn request_module(name: &CStr, is_loaded: impl Fn() -> bool) -> Result<(), E
     let name = ModuleName::new(name).map_err(|_| Errno::ENOPROTOOPT)?;
     let deadline = wait::now().after(POLICY.deadline);
     loader::request(&name, deadline, is_loaded).map_err(errno)
+}
+
+/// This module has brought a managed driver.
+pub fn module_came(name: &CStr) {
+    if let Ok(name) = ModuleName::new(name) {
+        loader::came(&name);
+    }
 }
 
 /// The errno of the in-tree facility for what it knew, and otherwise ours.

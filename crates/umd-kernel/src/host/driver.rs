@@ -7,7 +7,7 @@ use super::loader::{self, ModuleName};
 use super::process::{self, Process};
 use super::registry;
 use crate::ffi::exports::HealthCheck;
-use crate::ffi::image::Image;
+use crate::ffi::image::{Image, Origin};
 use crate::ffi::lock::SpinLock;
 use crate::ffi::memory::Arc;
 use crate::ffi::name::Name;
@@ -51,6 +51,7 @@ pub struct Driver {
     start_deadline: Span,
     /// The module that brings an image.
     loader: Option<ModuleName>,
+    keeper: Keeper,
     health_check: Option<HealthCheck>,
     inner: SpinLock<Inner>,
     /// One wait queue, and one flag that it was woken, for each place in the queue of callers.
@@ -71,6 +72,15 @@ pub struct Registration {
     driver: Arc<Driver>,
 }
 
+/// Who looks after a driver's processes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// We: they are started when they are needed, and go with the driver.
+    Host,
+    /// The driver's owner: each is his until he closes its files.
+    Owner,
+}
+
 /// What a driver is registered with.
 pub struct Definition<'d> {
     /// Its name.
@@ -83,6 +93,8 @@ pub struct Definition<'d> {
     pub loader: Option<&'d CStr>,
     /// What its owner decides.
     pub policy: Policy,
+    /// Who looks after its processes.
+    pub keeper: Keeper,
     /// Asked after each start.
     pub health_check: Option<HealthCheck>,
 }
@@ -105,6 +117,7 @@ impl Registration {
             deadline: AtomicU64::new(policy.deadline.as_nanos()),
             start_deadline: policy.start_deadline,
             loader,
+            keeper: definition.keeper,
             health_check: definition.health_check,
             inner: SpinLock::try_new(Inner {
                 lifecycle: Lifecycle::new(policy),
@@ -143,14 +156,20 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        self.driver.end(Lifecycle::unload);
+        let processes = self.driver.vacate(Lifecycle::unload);
+        let until = match self.driver.keeper {
+            Keeper::Host => {
+                abort(processes);
+                wait::now().after(UNLOAD_LIMIT)
+            }
+            Keeper::Owner => Instant::ZERO,
+        };
         // A writer of `restart` may be in there; it was just aborted.
         self.directory = None;
         let driver = &self.driver;
         registry::remove(driver);
         // Calls have been aborted, and each of their waits ends; their code is about to be unmapped.
         driver.listen(Instant::NEVER, || driver.is_uncalled());
-        let until = wait::now().after(UNLOAD_LIMIT);
         driver.listen(until, || driver.is_lifeless());
         // What is not gone by now (a frozen process, say) keeps the driver's memory and umd.ko
         // until it is.
@@ -166,6 +185,11 @@ impl Driver {
     /// What the bytes on the channel look like.
     pub(super) fn framing(&self) -> Framing {
         self.framing
+    }
+
+    /// Who looks after its processes.
+    pub fn keeper(&self) -> Keeper {
+        self.keeper
     }
 
     /// What its owner wants a handler to give up.
@@ -202,7 +226,11 @@ impl Driver {
             (Lockdown::Basic, true) => Lockdown::SystemRoot,
             (lockdown, _) => lockdown,
         };
-        let image = Image::stage(program, blob, profile)?;
+        let origin = match self.framing {
+            Framing::Framed | Framing::Raw => Origin::Own,
+            Framing::Stream => Origin::Foreign,
+        };
+        let image = Image::stage(program, blob, profile, origin)?;
         let image = Arc::try_new(image).map_err(|error| error.errno())?;
         let mut given = Some(image);
         self.update_inner(|inner| {
@@ -216,7 +244,11 @@ impl Driver {
             inner.image = given.take();
             inner.lifecycle.loaded();
             Ok(())
-        })
+        })?;
+        if let Some(loader) = &self.loader {
+            loader::came(loader);
+        }
+        Ok(())
     }
 
     /// Takes the image away. Calls that have a worker may end within the deadline, then it is aborted; the
@@ -350,17 +382,22 @@ impl Driver {
 
     /// Changes the lifecycle so that no process is in service, and ends those that were.
     fn end(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>)) {
-        let mut ended = [const { None }; SLOTS];
-        let wakeup = {
-            let mut inner = self.inner.lock();
+        abort(self.vacate(change));
+    }
+
+    /// Changes the lifecycle so that no process is in service, and takes those that were out of their slots.
+    fn vacate(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>)) -> [Option<Arc<Process>>; SLOTS] {
+        let mut processes = [const { None }; SLOTS];
+        self.update_inner(|inner| {
             change(&mut inner.lifecycle);
-            core::mem::swap(&mut inner.processes, &mut ended);
-            inner.lifecycle.wakeup()
-        };
-        self.wake(wakeup);
-        for process in ended.into_iter().flatten() {
-            process.abort();
-        }
+            core::mem::swap(&mut inner.processes, &mut processes);
+        });
+        processes
+    }
+
+    /// A call that did not come by way of the queue is over.
+    pub fn account(&self, result: Result<(), Error>, took: Span) {
+        self.update(|lifecycle| lifecycle.counters.called(result, took));
     }
 
     fn wake(&self, ticket: Option<Ticket>) {
@@ -472,6 +509,12 @@ impl Driver {
                 })
             }
         }
+    }
+}
+
+fn abort(processes: [Option<Arc<Process>>; SLOTS]) {
+    for process in processes.into_iter().flatten() {
+        process.abort();
     }
 }
 

@@ -125,6 +125,16 @@ pub fn request(
     }
 }
 
+/// This module has brought what it is there for: no failure of before is held against it.
+pub fn came(name: &ModuleName) {
+    if let Some(loaders) = LOADERS.get() {
+        loaders.change(name, |entry| {
+            entry.failures = 0;
+            entry.retry = Instant::ZERO;
+        });
+    }
+}
+
 /// Runs modprobe, more than once where it says that all is well and it is not.
 fn run(name: &ModuleName, deadline: Instant, is_loaded: &impl Fn() -> bool) -> Result<(), Error> {
     for _ in 0..ATTEMPTS {
@@ -187,25 +197,29 @@ impl Loaders {
     /// A caller's own signal says nothing about the module.
     fn done(&self, name: &ModuleName, result: Result<(), Error>) {
         let now = wait::now();
-        {
-            let mut entries = self.entries.lock();
-            let known = entries
-                .iter_mut()
-                .flatten()
-                .find(|entry| entry.name == *name);
-            if let Some(entry) = known {
-                entry.busy = false;
-                match result {
-                    Ok(()) => entry.failures = 0,
-                    Err(Error::Interrupted) => {}
-                    Err(_) => {
-                        let pause = PAUSE.doubled(entry.failures).min(PAUSE_MAX);
-                        entry.retry = now.after(pause);
-                        entry.failures = entry.failures.saturating_add(1);
-                    }
+        self.change(name, |entry| {
+            entry.busy = false;
+            match result {
+                Ok(()) => entry.failures = 0,
+                Err(Error::Interrupted) => {}
+                Err(_) => {
+                    let pause = PAUSE.doubled(entry.failures).min(PAUSE_MAX);
+                    entry.retry = now.after(pause);
+                    entry.failures = entry.failures.saturating_add(1);
                 }
             }
-        }
+        });
         self.queue.wake(0);
+    }
+
+    fn change(&self, name: &ModuleName, change: impl FnOnce(&mut Entry)) {
+        let mut entries = self.entries.lock();
+        let known = entries
+            .iter_mut()
+            .flatten()
+            .find(|entry| entry.name == *name);
+        if let Some(entry) = known {
+            change(entry);
+        }
     }
 }

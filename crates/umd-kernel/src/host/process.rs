@@ -259,7 +259,7 @@ impl Process {
         wanted: Wanted,
         deadline: Instant,
     ) -> Result<Answer, Lost> {
-        let _turn = Turn::take(self, deadline)?;
+        let turn = Turn::take(self, deadline)?;
         let enough = match wanted {
             Wanted::All => reply.len(),
             Wanted::Any => 1,
@@ -274,9 +274,12 @@ impl Process {
             }
         }
         let result = self.exchange_alone(request, reply, wanted, deadline);
-        if let Err(Lost::Worker(Ended::Broken(..))) = result {
+        match result {
             // It may have been found out only now.
-            self.end();
+            Err(Lost::Worker(Ended::Broken(..))) => self.end(),
+            // Over when the handler is done with it, or dead.
+            Err(Lost::Caller(Withdrawn::Draining)) => turn.keep(),
+            _ => {}
         }
         result
     }
@@ -528,6 +531,8 @@ impl Process {
             channel.transfer.ended()
         });
         self.queues.wake(CALLER);
+        // The one who has it finds the process dead, as will the next.
+        self.next_turn();
         self.driver.lost(self.worker, ended);
         ended
     }
@@ -551,7 +556,7 @@ impl Process {
             };
             match progress {
                 Progress::Answered => self.queues.wake(CALLER),
-                Progress::Drained(_) => self.driver.drained(self.worker),
+                Progress::Drained(_) => self.drained(),
                 Progress::More | Progress::Hello | Progress::Kill => {}
             }
             match stop {
@@ -569,6 +574,18 @@ impl Process {
                 Stop::Closed => return Ok(done),
             }
         }
+    }
+
+    /// A request whose caller is gone is over.
+    fn drained(&self) {
+        self.driver.drained(self.worker);
+        self.next_turn();
+    }
+
+    /// Whoever waits for a stream may have it.
+    fn next_turn(&self) {
+        self.taken.store(false, Ordering::Release);
+        self.queues.wake(TURN);
     }
 
     /// The handler's write(2): its hello, or its reply.
@@ -609,7 +626,7 @@ impl Process {
                 Progress::More => {}
                 Progress::Hello => self.hello()?,
                 Progress::Answered => self.queues.wake(CALLER),
-                Progress::Drained(_) => self.driver.drained(self.worker),
+                Progress::Drained(_) => self.drained(),
                 Progress::Kill => {
                     self.end();
                     self.driver
@@ -820,10 +837,16 @@ impl<'p> Turn<'p> {
     }
 }
 
+impl Turn<'_> {
+    /// It goes on after this caller: [`Process::next_turn`] ends it.
+    fn keep(self) {
+        core::mem::forget(self);
+    }
+}
+
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.taken.store(false, Ordering::Release);
-        self.0.queues.wake(TURN);
+        self.0.next_turn();
     }
 }
 
