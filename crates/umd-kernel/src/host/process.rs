@@ -259,7 +259,7 @@ impl Process {
         wanted: Wanted,
         deadline: Instant,
     ) -> Result<Answer, Lost> {
-        let turn = Turn::take(self, deadline)?;
+        let _turn = Turn::take(self, deadline)?;
         let enough = match wanted {
             Wanted::All => reply.len(),
             Wanted::Any => 1,
@@ -274,12 +274,9 @@ impl Process {
             }
         }
         let result = self.exchange_alone(request, reply, wanted, deadline);
-        match result {
+        if let Err(Lost::Worker(Ended::Broken(..))) = result {
             // It may have been found out only now.
-            Err(Lost::Worker(Ended::Broken(..))) => self.end(),
-            // Over when the handler is done with it, or dead.
-            Err(Lost::Caller(Withdrawn::Draining)) => turn.keep(),
-            _ => {}
+            self.end();
         }
         result
     }
@@ -531,8 +528,6 @@ impl Process {
             channel.transfer.ended()
         });
         self.queues.wake(CALLER);
-        // The one who has it finds the process dead, as will the next.
-        self.next_turn();
         self.driver.lost(self.worker, ended);
         ended
     }
@@ -556,7 +551,7 @@ impl Process {
             };
             match progress {
                 Progress::Answered => self.queues.wake(CALLER),
-                Progress::Drained(_) => self.drained(),
+                Progress::Drained(_) => self.driver.drained(self.worker),
                 Progress::More | Progress::Hello | Progress::Kill => {}
             }
             match stop {
@@ -574,18 +569,6 @@ impl Process {
                 Stop::Closed => return Ok(done),
             }
         }
-    }
-
-    /// A request whose caller is gone is over.
-    fn drained(&self) {
-        self.driver.drained(self.worker);
-        self.next_turn();
-    }
-
-    /// Whoever waits for a stream may have it.
-    fn next_turn(&self) {
-        self.taken.store(false, Ordering::Release);
-        self.queues.wake(TURN);
     }
 
     /// The handler's write(2): its hello, or its reply.
@@ -626,7 +609,7 @@ impl Process {
                 Progress::More => {}
                 Progress::Hello => self.hello()?,
                 Progress::Answered => self.queues.wake(CALLER),
-                Progress::Drained(_) => self.drained(),
+                Progress::Drained(_) => self.driver.drained(self.worker),
                 Progress::Kill => {
                     self.end();
                     self.driver
@@ -837,16 +820,10 @@ impl<'p> Turn<'p> {
     }
 }
 
-impl Turn<'_> {
-    /// It goes on after this caller: [`Process::next_turn`] ends it.
-    fn keep(self) {
-        core::mem::forget(self);
-    }
-}
-
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.next_turn();
+        self.0.taken.store(false, Ordering::Release);
+        self.0.queues.wake(TURN);
     }
 }
 
