@@ -544,6 +544,10 @@ impl Process {
         self.enter()?;
         let mut done: usize = 0;
         loop {
+            // Who was killed before it was asked is not to have had the request in hand.
+            if done == 0 && task::is_dying() {
+                return Err(Errno::new(ERESTARTSYS));
+            }
             let (stop, progress) = if self.readable.load(Ordering::Acquire) {
                 self.with(|channel| give(channel, to, &mut done))
             } else {
