@@ -513,6 +513,17 @@ impl Transfer {
         self.fail(Ended::Broken(Violation::Unasked, Seen::Unread))
     }
 
+    /// Does the handler work on a request that was withdrawn?
+    pub const fn is_draining(&self) -> bool {
+        matches!(
+            self.stage,
+            Stage::Active(Active {
+                attended: false,
+                ..
+            })
+        )
+    }
+
     /// Is there something to [`collect`](Self::collect)?
     pub const fn has_result(&self) -> bool {
         matches!(self.stage, Stage::Answered { .. } | Stage::Ended(_))

@@ -108,6 +108,9 @@ pub struct Process {
     limit: AtomicU64,
     /// Somebody has his turn at the stream.
     taken: AtomicBool,
+    /// The handler still works on a request whose caller is gone, as [`Process::with`] last saw it: nobody has
+    /// his turn.
+    draining: AtomicBool,
     /// The task has passed the host's checks.
     confined: AtomicBool,
     /// What those who sleep wait for, as [`Process::with`] last saw it.
@@ -141,6 +144,7 @@ impl Process {
             start_deadline: deadline,
             limit: AtomicU64::new(deadline.as_nanos()),
             taken: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             confined: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             readable: AtomicBool::new(false),
@@ -385,6 +389,13 @@ impl Process {
     /// The owner of a stream writes: all of it, or an error. As much as a pipe holds is kept for the
     /// handler; whoever writes more waits. Context: may sleep.
     pub fn stream_write(&self, from: &[u8]) -> Result<usize, Errno> {
+        // Not into the middle of a request whose caller is gone. A reader who waits does not matter.
+        let drained = || !self.draining.load(Ordering::Acquire);
+        if !drained() {
+            self.queues
+                .killable(TURN, self.patience(), drained)
+                .map_err(|Interrupted| Errno::EINTR)?;
+        }
         let mut left = from;
         while !left.is_empty() {
             self.make_room(|channel| &mut channel.ahead)?;
@@ -459,6 +470,8 @@ impl Process {
         let transfer = &channel.transfer;
         self.answered
             .store(transfer.has_result(), Ordering::Release);
+        self.draining
+            .store(transfer.is_draining(), Ordering::Release);
         let readable = transfer.is_readable() || !channel.ahead.is_empty() || channel.closed.to;
         self.readable.store(readable, Ordering::Release);
         let writable = !channel.kept.has_room() || !channel.kept.is_full() || channel.is_deaf();
@@ -470,6 +483,7 @@ impl Process {
         self.pid.kill();
         self.queues.wake(CALLER);
         self.queues.wake(HANDLER);
+        self.queues.wake(TURN);
     }
 
     /// Sets the timer for `deadline`, unless it looks earlier anyway. A timer that finds the
@@ -528,8 +542,15 @@ impl Process {
             channel.transfer.ended()
         });
         self.queues.wake(CALLER);
+        self.queues.wake(TURN);
         self.driver.lost(self.worker, ended);
         ended
+    }
+
+    /// The handler has answered a request whose caller is gone.
+    fn drained(&self) {
+        self.queues.wake(TURN);
+        self.driver.drained(self.worker);
     }
 
     /// The last descriptor of the channel is closed: by the process's end, mostly.
@@ -555,7 +576,7 @@ impl Process {
             };
             match progress {
                 Progress::Answered => self.queues.wake(CALLER),
-                Progress::Drained(_) => self.driver.drained(self.worker),
+                Progress::Drained(_) => self.drained(),
                 Progress::More | Progress::Hello | Progress::Kill => {}
             }
             match stop {
@@ -613,7 +634,7 @@ impl Process {
                 Progress::More => {}
                 Progress::Hello => self.hello()?,
                 Progress::Answered => self.queues.wake(CALLER),
-                Progress::Drained(_) => self.driver.drained(self.worker),
+                Progress::Drained(_) => self.drained(),
                 Progress::Kill => {
                     self.end();
                     self.driver
@@ -813,7 +834,11 @@ impl<'p> Turn<'p> {
     fn take(process: &'p Process, deadline: Instant) -> Result<Self, Lost> {
         let taken = Cell::new(false);
         let waited = process.queues.killable(TURN, deadline, || {
-            taken.set(taken.get() || !process.taken.swap(true, Ordering::Acquire));
+            let free = || {
+                !process.draining.load(Ordering::Acquire)
+                    && !process.taken.swap(true, Ordering::Acquire)
+            };
+            taken.set(taken.get() || free());
             taken.get()
         });
         match (taken.get(), waited) {
