@@ -8,6 +8,7 @@
 EXPORT_SYMBOL_GPL(umd_driver_register);
 EXPORT_SYMBOL_GPL(umd_driver_start);
 EXPORT_SYMBOL_GPL(umd_driver_call);
+EXPORT_SYMBOL_GPL(umd_driver_abort);
 EXPORT_SYMBOL_GPL(umd_driver_unregister);
 EXPORT_SYMBOL_GPL(umd_worker_call);
 EXPORT_SYMBOL_GPL(umd_driver_provide);

@@ -74,6 +74,12 @@ impl<D: Driver> Handle<D> {
         self.registration.start()
     }
 
+    /// Ends the calls in flight and each one to come ([`Error::Unloading`]), and kills the handler;
+    /// waits for nobody. For drivers that must see their callers gone before they can drop the handle.
+    pub fn abort(&self) {
+        self.registration.abort();
+    }
+
     /// Asks the handler. Returns the length of the reply, which is at the beginning of `reply`.
     ///
     /// Context: may sleep, at most the deadline; killable. No lock may be held that an interrupt or

@@ -99,6 +99,12 @@ ssize_t umd_driver_call(struct umd_driver *driver, const void *request, size_t r
 			struct umd_failure *failure);
 
 /*
+ * Ends the calls in flight and each one to come, with -ESHUTDOWN, and kills the handler; waits for
+ * nobody. For drivers that must see their callers gone before they can unregister.
+ */
+void umd_driver_abort(struct umd_driver *driver);
+
+/*
  * Aborts the calls in flight and waits until they have returned, kills the handler, waits for its
  * death (at most 5 s) and frees. No call may begin any more once this has begun; and whoever calls
  * without holding a reference to the module must be seen to have left its code before its exit returns.

@@ -22,6 +22,7 @@ unsafe extern "C" {
         deadline_ns: u64,
         failure: *mut Failure,
     ) -> isize;
+    fn umd_driver_abort(driver: *mut c_void);
     fn umd_driver_unregister(driver: *mut c_void);
     fn umd_driver_provide(name: *const c_char, blob: *const u8, len: usize) -> *mut c_void;
     fn umd_driver_withdraw(lease: *mut c_void);
@@ -177,6 +178,11 @@ impl Registration {
             0 => Ok(()),
             _ => Err(failed(&failure)),
         }
+    }
+
+    pub(crate) fn abort(&self) {
+        // SAFETY: by the invariant.
+        unsafe { umd_driver_abort(self.0.as_ptr()) };
     }
 
     pub(crate) fn call(

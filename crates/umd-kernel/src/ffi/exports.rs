@@ -226,6 +226,15 @@ unsafe extern "C" fn umd_driver_call(
 ///
 /// See the header.
 #[unsafe(no_mangle)]
+unsafe extern "C" fn umd_driver_abort(registration: NonNull<Registration>) {
+    // SAFETY: by this function's contract.
+    unsafe { registration.as_ref() }.abort();
+}
+
+/// # Safety
+///
+/// See the header.
+#[unsafe(no_mangle)]
 unsafe extern "C" fn umd_driver_unregister(registration: NonNull<Registration>) {
     // SAFETY: by this function's contract.
     drop(unsafe { Box::from_raw(registration) });

@@ -152,6 +152,11 @@ impl Registration {
     pub fn driver(&self) -> &Arc<Driver> {
         &self.driver
     }
+
+    /// Ends the calls in flight and each one to come, and kills the handler; waits for nobody.
+    pub fn abort(&self) {
+        self.driver.end(Lifecycle::unload);
+    }
 }
 
 impl Drop for Registration {
