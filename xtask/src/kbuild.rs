@@ -23,10 +23,12 @@ use crate::{check, paths, progress, run};
 struct Driver {
     /// The module's name.
     name: &'static str,
-    /// The crate that is its manager.
+    /// The crate that is its manager, or its loader.
     manager: &'static str,
-    /// The program that is its handler.
-    handler: &'static str,
+    /// The program that is its handler; none where another module carries it.
+    handler: Option<&'static str>,
+    /// What it has of `kernel/shim/driver` besides its entry.
+    shim: &'static [&'static str],
     /// Whether it is for users, or only for tests and benchmarks.
     shipped: bool,
 }
@@ -35,19 +37,22 @@ const DRIVERS: &[Driver] = &[
     Driver {
         name: "sample_umd",
         manager: "drivers/sample/manager",
-        handler: "sample-handler",
+        handler: Some("sample-handler"),
+        shim: &["securityfs.c"],
         shipped: true,
     },
     Driver {
         name: "umd_test",
         manager: "tests/vm/manager",
-        handler: "hostile-handler",
+        handler: Some("hostile-handler"),
+        shim: &["securityfs.c"],
         shipped: false,
     },
     Driver {
         name: "umd_bench",
         manager: "benches/vm/manager",
-        handler: "bench-handler",
+        handler: Some("bench-handler"),
+        shim: &["securityfs.c"],
         shipped: false,
     },
 ];
@@ -154,25 +159,34 @@ fn build_driver(
 ) -> Result<Folder> {
     let root = paths::root();
     let manager = root.join(driver.manager);
-    let handler = paths::read(&handlers.join(driver.handler))?;
-    if driver.shipped {
-        check::handler_size(driver.handler, handler.len() as u64)?;
-    }
-    let folder = Folder::new(kernel, driver.name)?;
-    let shim = c_files(&root.join("kernel/shim/driver"))?;
+    let shim = root.join("kernel/shim/driver");
+    let part = |name: &str| (PathBuf::from(name), shim.join(name));
     let own = c_files(&manager)?;
+    let folder = Folder::new(kernel, driver.name)?;
     let kbuild = ("Kbuild".into(), root.join("kernel/driver.Kbuild"));
-    folder.copy(&[kbuild])?;
-    folder.copy(&shim)?;
+    folder.copy(&[kbuild, part("driver.h"), part("entry.c")])?;
+    let parts: Vec<_> = driver.shim.iter().map(|name| part(name)).collect();
+    folder.copy(&parts)?;
     folder.copy(&own)?;
     folder.put(Path::new("driver_rust.bin"), &paths::read(object)?)?;
-    folder.put(Path::new("handler.blob"), &handler)?;
-    let extra: Vec<String> = own
+    if let Some(name) = driver.handler {
+        let handler = paths::read(&handlers.join(name))?;
+        if driver.shipped {
+            check::handler_size(name, handler.len() as u64)?;
+        }
+        folder.put(Path::new("handler.blob"), &handler)?;
+    }
+    let c_files: Vec<String> = parts
         .iter()
+        .chain(&own)
         .map(|(name, _)| name.to_string_lossy().into_owned())
         .filter(|name| name.ends_with(".c"))
         .collect();
-    folder.make(&extra, &[umd_symvers], symbols)?;
+    let mut variables = vec![format!("UMD_PARTS={}", c_files.join(" "))];
+    if driver.handler.is_some() {
+        variables.push("UMD_HANDLER=handler.blob".to_owned());
+    }
+    folder.make(&variables, &[umd_symvers], symbols)?;
     Ok(folder)
 }
 
@@ -210,10 +224,10 @@ impl Folder {
 
     /// Runs the kernel's build unless nothing changed since it last succeeded; returns the module.
     ///
-    /// `extra` names the C files that a driver has besides those that all drivers share.
+    /// `variables` are for the Kbuild file.
     fn make(
         &self,
-        extra: &[String],
+        variables: &[String],
         extra_symbols: &[&Path],
         exported: &BTreeSet<String>,
     ) -> Result<PathBuf> {
@@ -221,9 +235,7 @@ impl Folder {
         let stamp = self.path.join(STAMP);
         let mut make = kbuild(&self.kernel, &self.path, extra_symbols);
         make.arg(format!("UMD_MODULE={}", self.module));
-        if !extra.is_empty() {
-            make.arg(format!("UMD_EXTRA={}", extra.join(" ")));
-        }
+        make.args(variables);
         let key = format!("{:016x}", self.key(&make, extra_symbols)?);
         if ko.is_file() && fs::read_to_string(&stamp).is_ok_and(|old| old == key) {
             return Ok(ko);
@@ -335,8 +347,8 @@ fn handlers() -> Result<PathBuf> {
         .arg(&target)
         .env_remove("RUSTFLAGS");
     cargo.args(["--bin", LAUNCHER]);
-    for driver in DRIVERS {
-        cargo.args(["--bin", driver.handler]);
+    for handler in DRIVERS.iter().filter_map(|driver| driver.handler) {
+        cargo.args(["--bin", handler]);
     }
     // Programs named with --bin are looked for in the default members only.
     cargo.arg("--workspace");

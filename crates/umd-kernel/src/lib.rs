@@ -6,7 +6,7 @@
 //! - with the feature `host`, the Rust of `umd.ko`: `host` implements the traits of
 //!   [`umd_core::host`] over the C shims in `kernel/shim`;
 //! - without it, the API for driver modules written in Rust: `driver`, `module`,
-//!   `securityfs`.
+//!   `securityfs`, `sockopt`.
 //!
 //! Only [`ffi`] holds `unsafe`. Nothing here can panic: the build looks for it in the object.
 #![no_std]
@@ -24,5 +24,7 @@ pub mod driver;
 pub mod module;
 #[cfg(not(feature = "host"))]
 pub mod securityfs;
+#[cfg(not(feature = "host"))]
+pub mod sockopt;
 
 pub use umd_core::error::{Errno, Error};

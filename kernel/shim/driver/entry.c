@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* A driver module's entry, and the handler that it carries. */
+/* A driver module's entry, and the handler that it carries, if it does. */
 #include <linux/init.h>
 #include <linux/module.h>
 #include "driver.h"
 
+#ifdef UMD_BLOB
 /* Freed with the rest of the init sections: by then umd.ko has its copy. */
 asm(	".pushsection .init.rodata, \"a\"\n"
 	".balign 16\n"
@@ -20,6 +21,13 @@ const void __ref *umd_mod_blob(size_t *len)
 	*len = umd_mod_blob_end - umd_mod_blob_start;
 	return umd_mod_blob_start;
 }
+#else
+const void *umd_mod_blob(size_t *len)
+{
+	*len = 0;
+	return NULL;
+}
+#endif
 
 static int __init umd_mod_init(void)
 {

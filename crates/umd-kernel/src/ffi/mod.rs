@@ -46,6 +46,8 @@ pub mod driver;
 pub mod module;
 #[cfg(not(feature = "host"))]
 pub mod securityfs;
+#[cfg(not(feature = "host"))]
+pub mod sockopt;
 
 #[cfg(umd_module)]
 mod panic;
