@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Round trips over umd and over a pair of pipes, in turn; one JSON line a measurement.
+//! Round trips over umd and over a pair of pipes, in turn, then socket options with and without the
+//! bpfilter driver; one JSON line a measurement.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread;
+use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType};
 
 use crate::driver::Driver;
 use crate::modules;
+use crate::sockopt::{self, IP, IPV6};
 use crate::time::ms;
 
 /// The module that measures; its commands stand at the head of `benches/vm/manager/src/lib.rs`.
@@ -103,6 +108,110 @@ fn kills(round: usize) -> Result<()> {
     Ok(())
 }
 
+/// A call of getsockopt(2) or setsockopt(2), over and over.
+struct Option {
+    case: &'static str,
+    family: AddressFamily,
+    is_set: bool,
+    level: i32,
+    option: i32,
+    length: usize,
+    answer: Result<(), Errno>,
+}
+
+impl Option {
+    const fn get(case: &'static str, option: i32, answer: Result<(), Errno>) -> Self {
+        Self {
+            case,
+            family: AddressFamily::INET,
+            is_set: false,
+            level: IP,
+            option,
+            length: 84,
+            answer,
+        }
+    }
+
+    /// Nanoseconds a call: the least of some batches, for one may have met the kernel's tick.
+    fn measure(&self) -> Result<u64> {
+        let socket = rustix::net::socket(self.family, SocketType::DGRAM, None)?;
+        let mut least = u64::MAX;
+        for _ in 0..BATCHES {
+            let begin = Instant::now();
+            for _ in 0..SOCKOPTS {
+                self.call(&socket)?;
+            }
+            least = least.min(u64::try_from(begin.elapsed().as_nanos())?);
+        }
+        Ok(least / SOCKOPTS)
+    }
+
+    fn call(&self, socket: impl AsFd) -> Result<()> {
+        // The name of a table, which is what ip_tables looks at first.
+        let mut value = [0; 84];
+        value[..6].copy_from_slice(b"filter");
+        let value = &mut value[..self.length];
+        let answer = match self.is_set {
+            false => sockopt::get(socket, self.level, self.option, value).map(drop),
+            true => sockopt::set(socket, self.level, self.option, value),
+        };
+        ensure!(answer == self.answer, "{}: {answer:?}", self.case);
+        Ok(())
+    }
+}
+
+/// The module that hooks into socket options.
+const BPFILTER: &str = "bpfilter_umd";
+
+/// Calls a batch.
+const SOCKOPTS: u64 = 100;
+const BATCHES: usize = 4;
+
+const NONE: Result<(), Errno> = Err(Errno::NOPROTOOPT);
+
+/// Options that are none of the driver's.
+const OTHERS: [Option; 6] = [
+    Option {
+        level: 1,
+        length: 4,
+        ..Option::get("getsockopt SO_TYPE", 3, Ok(()))
+    },
+    Option {
+        length: 4,
+        ..Option::get("getsockopt IP_TTL", 2, Ok(()))
+    },
+    Option::get("getsockopt IP 63", 63, NONE),
+    Option::get("getsockopt IP 67", 67, NONE),
+    Option {
+        is_set: true,
+        ..Option::get("setsockopt IP 66", 66, NONE)
+    },
+    Option {
+        family: AddressFamily::INET6,
+        level: IPV6,
+        ..Option::get("getsockopt IPv6 64", 64, NONE)
+    },
+];
+
+/// One that the handler leaves to the kernel.
+const FALLS_BACK: Option = Option::get("IPT_SO_GET_INFO", 64, Ok(()));
+
+fn sockopts(options: &[Option], round: usize) -> Result<()> {
+    for option in options {
+        report(option.case, "stock", round, option.measure()?);
+    }
+    modules::load(BPFILTER)?;
+    // Whatever comes first: it loads and starts the handler.
+    let _ = FALLS_BACK.measure();
+    thread::sleep(ms(1_000));
+    for option in options {
+        report(option.case, "hooked", round, option.measure()?);
+    }
+    modules::unload(BPFILTER)?;
+    thread::sleep(ms(1_000));
+    Ok(())
+}
+
 /// Prints nine rounds of all cases.
 pub(crate) fn run() -> Result<()> {
     modules::load(MODULE)?;
@@ -114,5 +223,13 @@ pub(crate) fn run() -> Result<()> {
         kills(round)?;
     }
     modules::unload(MODULE)?;
+    // Without ip_tables the kernel has least to do for an option that it does not know.
+    for round in 0..ROUNDS {
+        sockopts(&OTHERS, round)?;
+    }
+    modules::load("iptable_filter")?;
+    for round in 0..ROUNDS {
+        sockopts(&[FALLS_BACK], round)?;
+    }
     modules::unload("umd")
 }

@@ -42,6 +42,13 @@ const DRIVERS: &[Driver] = &[
         shipped: true,
     },
     Driver {
+        name: "bpfilter_umd",
+        manager: "drivers/bpfilter/manager",
+        handler: Some("bpfilter-handler"),
+        shim: &["sockopt.c"],
+        shipped: true,
+    },
+    Driver {
         name: "umd_test",
         manager: "tests/vm/manager",
         handler: Some("hostile-handler"),

@@ -25,18 +25,15 @@ pub(crate) fn svg(kernel: &str, figures: &[Figure]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"760\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"20\" y=\"26\" font-size=\"16\">A round trip in instructions, pipe = 1 (Linux {})</text>\n",
+         <text x=\"20\" y=\"26\" font-size=\"16\">Instructions against the baseline, which is grey (Linux {})</text>\n",
         escaped(kernel)
     );
     for (index, (figure, ratio)) in rows.iter().enumerate() {
         let top = TOP + ROW * index as f64;
         // What is much slower than the baseline would leave the picture: its number tells.
         let length = (ratio * UNIT).min(UNIT * 1.3);
-        let colour = if figure.host == "pipe" {
-            "#b0b0b0"
-        } else {
-            "#3a6ea5"
-        };
+        let is_baseline = figure.baseline.is_some_and(|(host, _)| host == figure.host);
+        let colour = if is_baseline { "#b0b0b0" } else { "#3a6ea5" };
         let _ = write!(
             svg,
             "<text x=\"20\" y=\"{base:.0}\">{case} {host}</text>\n\
@@ -75,7 +72,7 @@ mod tests {
             case: "4B/4B".into(),
             host: host.into(),
             ns,
-            baseline_ns: Some(100),
+            baseline: Some(("pipe", 100)),
         };
         let drawn = svg("6.12 <test>", &[figure("raw", 50), figure("pipe", 100)]);
         assert!(

@@ -114,7 +114,7 @@ static void notrace redirect(unsigned long ip, unsigned long parent_ip, struct f
 	if (family != PF_INET || option < window->begin || option >= window->end)
 		return;
 	/* The functions above, which want the kernel's own. */
-	if (within_module(parent_ip, THIS_MODULE))
+	if (within_module_core(parent_ip, THIS_MODULE))
 		return;
 	atomic_inc(&callers);
 	ftrace_regs_set_instruction_pointer(fregs, is_get ? (unsigned long)hooked_get :
