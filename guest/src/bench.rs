@@ -162,6 +162,8 @@ impl Option {
 
 /// The module that hooks into socket options.
 const BPFILTER: &str = "bpfilter_umd";
+/// The module that brings its handler, at the first call.
+const LOADER: &str = "bpfilter_umd_loader";
 
 /// Calls a batch.
 const SOCKOPTS: u64 = 100;
@@ -207,6 +209,7 @@ fn sockopts(options: &[Option], round: usize) -> Result<()> {
     for option in options {
         report(option.case, "hooked", round, option.measure()?);
     }
+    modules::unload(LOADER)?;
     modules::unload(BPFILTER)?;
     thread::sleep(ms(1_000));
     Ok(())

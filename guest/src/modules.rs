@@ -84,7 +84,14 @@ pub(crate) fn holders(name: &str) -> usize {
 
 /// Our modules that are loaded.
 pub(crate) fn ours() -> Vec<&'static str> {
-    ["sample_umd", "bpfilter_umd", "umd_test", "umd_bench", "umd"]
+    [
+        "sample_umd",
+        "bpfilter_umd_loader",
+        "bpfilter_umd",
+        "umd_test",
+        "umd_bench",
+        "umd",
+    ]
         .into_iter()
         .filter(|name| is_loaded(name))
         .collect()

@@ -44,8 +44,15 @@ const DRIVERS: &[Driver] = &[
     Driver {
         name: "bpfilter_umd",
         manager: "drivers/bpfilter/manager",
-        handler: Some("bpfilter-handler"),
+        handler: None,
         shim: &["sockopt.c"],
+        shipped: true,
+    },
+    Driver {
+        name: "bpfilter_umd_loader",
+        manager: "drivers/bpfilter/loader",
+        handler: Some("bpfilter-handler"),
+        shim: &[],
         shipped: true,
     },
     Driver {

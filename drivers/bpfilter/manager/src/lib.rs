@@ -20,7 +20,7 @@ use umd_kernel::sockopt::{Answer, Call, Hook, Options};
 use umd_kernel::{Errno, Error};
 
 /// The module that carries the handler.
-const _LOADER: &CStr = c"bpfilter_umd_loader";
+const LOADER: &CStr = c"bpfilter_umd_loader";
 
 /// Errors beyond this are none that a system call returns.
 const LAST_ERRNO: u32 = 133;
@@ -198,8 +198,8 @@ struct BpfilterModule {
 }
 
 impl Module for BpfilterModule {
-    fn init(blob: &Blob<'_>) -> Result<Self, Errno> {
-        let handle = Handle::register(blob)?;
+    fn init(_: &Blob<'_>) -> Result<Self, Errno> {
+        let handle = Handle::on_demand(LOADER)?;
         Ok(Self {
             _hook: Hook::new(Sockopts { handle })?,
         })
