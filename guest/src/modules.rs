@@ -92,7 +92,7 @@ pub(crate) fn ours() -> Vec<&'static str> {
         "umd_bench",
         "umd",
     ]
-        .into_iter()
-        .filter(|name| is_loaded(name))
-        .collect()
+    .into_iter()
+    .filter(|name| is_loaded(name))
+    .collect()
 }
