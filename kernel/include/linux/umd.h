@@ -114,6 +114,7 @@ void umd_driver_unregister(struct umd_driver *driver);
 /*
  * For a loader: gives the driver of this name, registered before with a @kmod, its handler. The blob may be
  * freed after the return. A pointer, or an ERR_PTR(): -ENODEV: no such driver; -EBUSY: it has a handler.
+ * Where the driver goes first, the next one that is registered by its name has this handler.
  */
 struct umd_image_lease *umd_driver_provide(const char *name, const void *blob, size_t len);
 

@@ -6,7 +6,7 @@ use super::exports::{HealthCheck, lockdown, or_default};
 use super::memory::Arc;
 use super::{bytes, bytes_mut, negative};
 use crate::host::process::{End, Process};
-use crate::host::{c_api, loader, registry};
+use crate::host::{c_api, lease, loader, registry};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::NonNull;
 use umd_core::error::Errno;
@@ -17,6 +17,7 @@ use umd_core::policy::Policy;
 extern "C" fn umd_rs_init() -> c_int {
     let made = loader::init()
         .and_then(|()| registry::init())
+        .and_then(|()| lease::init())
         .and_then(|()| c_api::init());
     match made {
         Ok(()) => 0,
@@ -36,6 +37,7 @@ unsafe extern "C" fn umd_rs_exit() {
     // SAFETY: by this function's contract.
     unsafe {
         c_api::global().clear();
+        lease::global().clear();
         registry::global().clear();
         loader::global().clear();
     }

@@ -6,8 +6,8 @@ use super::abi::{Config, Failure, HealthCheckFn};
 use super::memory::{Arc, Box};
 use super::{bytes, bytes_mut, negative};
 use crate::host::driver::{Definition, Driver, Keeper, Registration};
+use crate::host::lease::Lease;
 use crate::host::process::Process;
-use crate::host::registry;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::NonNull;
 use umd_core::error::{Errno, Error};
@@ -274,7 +274,7 @@ unsafe extern "C" fn umd_driver_provide(
 ) -> *const c_void {
     // SAFETY: by this function's contract.
     match unsafe { provide(name, blob, len) } {
-        Ok(driver) => driver.into_raw(),
+        Ok(lease) => lease.into_raw(),
         Err(errno) => core::ptr::without_provenance(negative(errno) as usize),
     }
 }
@@ -282,15 +282,13 @@ unsafe extern "C" fn umd_driver_provide(
 /// # Safety
 ///
 /// `name` is NULL or terminated, `blob` has `len` bytes.
-unsafe fn provide(name: *const c_char, blob: *const u8, len: usize) -> Result<Arc<Driver>, Errno> {
+unsafe fn provide(name: *const c_char, blob: *const u8, len: usize) -> Result<Arc<Lease>, Errno> {
     let name = NonNull::new(name.cast_mut()).ok_or(Errno::EINVAL)?;
     // SAFETY: by this function's contract.
     let name = unsafe { CStr::from_ptr(name.as_ptr()) };
     // SAFETY: by this function's contract.
     let blob = unsafe { bytes(blob, len) }.map_err(|error| error.errno())?;
-    let driver = registry::find(name).ok_or(Errno::ENODEV)?;
-    driver.provide(name, blob)?;
-    Ok(driver)
+    Lease::grant(name, blob)
 }
 
 /// # Safety
@@ -299,5 +297,5 @@ unsafe fn provide(name: *const c_char, blob: *const u8, len: usize) -> Result<Ar
 #[unsafe(no_mangle)]
 unsafe extern "C" fn umd_driver_withdraw(lease: NonNull<c_void>) {
     // SAFETY: by this function's contract.
-    unsafe { Arc::<Driver>::from_raw(lease) }.withdraw();
+    Lease::withdraw(&unsafe { Arc::from_raw(lease) });
 }

@@ -3,6 +3,7 @@
 //!
 //! [`umd_core::exchange`] is the journey; here is what it needs of the kernel.
 
+use super::lease::Lease;
 use super::loader::{self, ModuleName};
 use super::process::{self, Process};
 use super::registry;
@@ -141,8 +142,9 @@ impl Registration {
             driver,
         };
         let driver = &registration.driver;
-        if let Some(blob) = definition.blob {
-            driver.provide(definition.program, blob)?;
+        match definition.blob {
+            Some(blob) => driver.provide(definition.program, blob)?,
+            None => Lease::adopt(driver),
         }
         registration.directory = Some(Directory::make(driver, driver.name())?);
         Ok(registration)
@@ -254,6 +256,26 @@ impl Driver {
             loader::came(loader);
         }
         Ok(())
+    }
+
+    /// Takes over the image of a driver that has been unloaded. False: nothing was changed. Context: any.
+    pub fn succeed(&self, predecessor: &Self) -> bool {
+        if self.lockdown != predecessor.lockdown {
+            return false;
+        }
+        let image = predecessor.update_inner(|inner| {
+            let unloaded = inner.lifecycle.is_unloading();
+            unloaded.then(|| inner.image.take()).flatten()
+        });
+        let profile = predecessor.profile.load(Ordering::Relaxed);
+        image.is_some_and(|image| {
+            self.update_inner(|inner| {
+                self.profile.store(profile, Ordering::Relaxed);
+                inner.image = Some(image);
+                inner.lifecycle.loaded();
+            });
+            true
+        })
     }
 
     /// Takes the image away. Calls that have a worker may end within the deadline, then it is aborted; the
