@@ -146,6 +146,10 @@ impl Registration {
             Some(blob) => driver.provide(definition.program, blob)?,
             None => Lease::adopt(driver),
         }
+        // What its loader did to a driver before this one is forgotten.
+        if let Some(loader) = &driver.loader {
+            loader::came(loader);
+        }
         registration.directory = Some(Directory::make(driver, driver.name())?);
         Ok(registration)
     }
@@ -260,7 +264,7 @@ impl Driver {
 
     /// Takes over the image of a driver that has been unloaded. False: nothing was changed. Context: any.
     pub fn succeed(&self, predecessor: &Self) -> bool {
-        if self.lockdown != predecessor.lockdown {
+        if (self.lockdown, self.framing) != (predecessor.lockdown, predecessor.framing) {
             return false;
         }
         let image = predecessor.update_inner(|inner| {
