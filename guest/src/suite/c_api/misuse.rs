@@ -182,10 +182,10 @@ fn double_fork(context: &Context) -> Result<()> {
 
 fn send_early(context: &Context) -> Result<()> {
     let api = Api::open()?;
-    api.good("name 0 c-early-send")?;
+    api.good("name 0 c-before")?;
     let calls = ["ask 0 e 64 64 0", "ask 0 n 64 0 0", "ask 0 e 0 64 0"];
     refused(context, &api, &calls, Errno::FAULT)?;
-    let process = Process::load("c-early-send", "load 0 static")?;
+    let process = Process::load("c-before", "load 0 static")?;
     refused(context, &process.api, &calls, Errno::FAULT)?;
     process.api.good("fork 0")?;
     process.echo()?;
@@ -220,23 +220,25 @@ fn nothing_to_load(context: &Context) -> Result<()> {
     Process::start("c-nothing")?.echo()
 }
 
+/// What is no executable, and how that is said. A script would want an interpreter, and there is none.
+const NO_EXECUTABLES: [(&str, Errno); 3] = [
+    ("text", Errno::NOEXEC),
+    ("header", Errno::NOEXEC),
+    ("script", Errno::NOENT),
+];
+
 fn no_executable(_: &Context) -> Result<()> {
     let api = Api::open()?;
-    for image in ["text", "header", "script"] {
+    for (image, errno) in NO_EXECUTABLES {
         api.good("name 0 c-no-elf")?;
-        match api.call(&format!("load 0 {image}"))? {
-            Ok(_) => {
-                api.bad("fork 0", Errno::NOEXEC)
-                    .with_context(|| image.to_owned())?;
-                let shown = api.good("show 0")?;
-                let text = shown.text()?;
-                ensure!(text == "to=0 from=0 tgid=0 image=1", "{text}");
-                api.bad("ask 0 e 64 64 0", Errno::FAULT)?;
-                api.good("cleanup 0")?;
-                api.good("unload 0")?;
-            }
-            Err(errno) => ensure!(errno == Errno::NOEXEC, "{image}: {errno}"),
-        }
+        api.good(&format!("load 0 {image}"))?;
+        api.bad("fork 0", errno).with_context(|| image.to_owned())?;
+        let shown = api.good("show 0")?;
+        let text = shown.text()?;
+        ensure!(text == "to=0 from=0 tgid=0 image=1", "{text}");
+        api.bad("ask 0 e 64 64 0", Errno::FAULT)?;
+        api.good("cleanup 0")?;
+        api.good("unload 0")?;
     }
     Process::start("c-no-elf")?.echo()
 }
@@ -255,7 +257,9 @@ fn bad_names(context: &Context) -> Result<()> {
 fn odd_names(_: &Context) -> Result<()> {
     let long = "n".repeat(300);
     let longest = "n".repeat(4000);
-    let names = ["..", ".", "%s%n", "c\u{e4}", "c:d=e!", "*", &long, &longest];
+    let names = [
+        "..", ".", "dev", "%s%n", "c\u{e4}", "c:d=e!", "*", &long, &longest,
+    ];
     for name in names {
         let shown: String = name.chars().take(20).collect();
         let api = Api::open()?;
@@ -305,9 +309,10 @@ fn bad_options(context: &Context) -> Result<()> {
         "load-with 0 static 4294967295 0",
         "load-short 0 0",
         "load-short 0 3",
+        "load-short 0 23",
     ];
     refused(context, &api, &calls, Errno::INVAL)?;
-    let process = Process::load("c-options", "load-short 0 8")?.fork()?;
+    let process = Process::load("c-options", "load-short 0 24")?.fork()?;
     process.echo()
 }
 
@@ -390,10 +395,10 @@ fn mgmt_no_executable(context: &Context) -> Result<()> {
     let calls = ["empty", "null", "backwards", "nowhere"].map(|image| format!("m-load 0 {image}"));
     let calls: Vec<&str> = calls.iter().map(String::as_str).collect();
     refused(context, &managed.api, &calls, Errno::INVAL)?;
-    for image in ["text", "header", "script"] {
+    for (image, errno) in NO_EXECUTABLES {
         managed
             .api
-            .bad(&format!("m-load 0 {image}"), Errno::NOEXEC)
+            .bad(&format!("m-load 0 {image}"), errno)
             .with_context(|| image.to_owned())?;
         ensure!(managed.field("loaded")? == 0, "{image} is loaded");
         managed.api.bad("m-ask 0 e 64 64 0", Errno::NOPROTOOPT)?;
