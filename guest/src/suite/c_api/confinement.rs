@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use rustix::io::Errno;
 
-use super::{BASIC, Managed, Process, STRICT, SYSTEM_ROOT, UNCONFINED, field};
+use super::{BASIC, Managed, Process, STRICT, SYSTEM_ROOT, UNCONFINED, failed, field};
 use crate::c_api;
 use crate::driver::Driver;
 use crate::harness::{Context, Topic, test};
@@ -143,19 +143,23 @@ fn no_fork(_: &Context) -> Result<()> {
 fn limits(_: &Context) -> Result<()> {
     let process = Process::start(NAME)?;
     let text = process::read(process.pid()?, "limits")?;
-    for name in ["Max core file size", "Max file size"] {
-        let line = text.lines().find(|line| line.starts_with(name));
+    let limit = |name: &str| -> Result<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
         let line = line.with_context(|| format!("no {name}"))?;
-        let soft = line
-            .get(name.len()..)
-            .and_then(|rest| rest.split_whitespace().next());
-        ensure!(soft == Some("0"), "{line}");
+        let soft = line.split_whitespace().next().context("no number")?;
+        soft.parse().with_context(|| format!("{name} is {soft}"))
+    };
+    for (name, most) in [
+        ("Max core file size", 1),
+        ("Max file size", 0),
+        ("Max locked memory", 0),
+        ("Max processes", 0),
+        ("Max address space", 64 << 20),
+        ("Max open files", 16),
+    ] {
+        let found = limit(name)?;
+        ensure!(found <= most, "{name} is {found}");
     }
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("Max address space"))
-        .context("no address space")?;
-    ensure!(!line.contains("unlimited"), "{line}");
     Ok(())
 }
 
@@ -183,12 +187,19 @@ fn managed(_: &Context) -> Result<()> {
     managed.echo()
 }
 
+/// Strict mode takes handlers only that have given up their ids by themselves.
 fn strict(_: &Context) -> Result<()> {
     let process = with("static", STRICT)?;
+    let result = process.api.call("ask 0 e 64 64 0")?;
+    failed(&result, &[Errno::PERM, Errno::FAULT])?;
+    drop(process);
+    let load = format!("load-with 0 static {STRICT} 0");
+    let process = Process::load("c-strict", &load)?.fork()?;
     process.echo()?;
     let pid = process.pid()?;
     let mode = process::status(pid, "Seccomp")?;
     ensure!(mode == "1", "Seccomp {mode}");
+    Driver("c-strict").expect("lockdown_in_force", "strict")?;
     // It tries to look around.
     process.api.bad("ask 0 i 4 4096 0", Errno::FAULT)?;
     process.gone(pid)
@@ -228,7 +239,6 @@ fn sysfs(_: &Context) -> Result<()> {
     for (image, lockdown, wanted) in [
         ("static", 0, "basic"),
         ("static", BASIC, "basic"),
-        ("static", STRICT, "strict"),
         ("static", SYSTEM_ROOT, "system-root"),
         ("static", UNCONFINED, "unconfined"),
         ("dynamic", 0, "system-root"),

@@ -373,7 +373,7 @@ fn post_fails_at_load(_: &Context) -> Result<()> {
 }
 
 fn post_hangs(context: &Context) -> Result<()> {
-    let managed = Managed::new("c-hangs", "-", "hang")?;
+    let managed = Managed::new("c-late", "-", "hang")?;
     let (result, took) = timed(|| managed.api.call("m-load-with 0 static 0 300"));
     failed(&result?, &[Errno::TIMEDOUT])?;
     context.at_deadline(ms(300), took)?;
@@ -416,7 +416,7 @@ fn early(context: &Context) -> Result<()> {
 }
 
 fn hangs(context: &Context) -> Result<()> {
-    let managed = Managed::loaded("c-hangs", "ok", 400)?;
+    let managed = Managed::loaded("c-late", "ok", 400)?;
     for asked in ["h 64 64 0", "p 64 64 0", "H 64 307200 0", "z 307200 4 0"] {
         let (result, took) = timed(|| managed.api.call(&format!("m-ask 0 {asked}")));
         failed(&result?, &[Errno::TIMEDOUT]).with_context(|| asked.to_owned())?;

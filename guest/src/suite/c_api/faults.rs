@@ -319,7 +319,7 @@ fn killed_in_file(context: &Context) -> Result<()> {
 fn signals(context: &Context) -> Result<()> {
     let process = Process::start("c-signals")?;
     let pid = process.pid()?;
-    for signal in [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let actor = waiting("ask 0 w 64 64 20")?;
         let (ended, took) = timed(|| ended_by(actor, signal));
         ended?;

@@ -4,7 +4,9 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::io::Errno;
@@ -184,31 +186,24 @@ fn without_loader(context: &Context) -> Result<()> {
     good(SAMPLE_PATH, "1")
 }
 
+/// How often the manager has to be unloaded between two writes, and within which time.
+const REMOVALS: u32 = 5;
+const HAVOC: Duration = ms(30_000);
+
 fn sample_stress(_: &Context) -> Result<()> {
     let sample = sample()?;
-    let over = std::sync::atomic::AtomicBool::new(false);
-    let stop = std::sync::atomic::Ordering::Relaxed;
+    let over = AtomicBool::new(false);
     let removals = thread::scope(|scope| -> Result<u32> {
         let writers: Vec<_> = (1..=4)
             .map(|seed| {
                 let over = &over;
-                scope.spawn(move || {
-                    Offsets::new(seed)
-                        .take_while(|_| !over.load(stop))
-                        .map(|offset| write(SAMPLE_PATH, &offset.to_string()))
-                        .filter_map(Result::err)
-                        .find(|error| {
-                            !matches!(
-                                *error,
-                                Errno::NOENT | Errno::NODEV | Errno::NOPROTOOPT | Errno::NXIO
-                            )
-                        })
-                })
+                scope.spawn(move || writer(seed, over))
             })
             .collect();
         let mut removals = 0;
-        for _ in 0..30 {
-            thread::sleep(ms(20));
+        let begin = Instant::now();
+        while removals < REMOVALS && begin.elapsed() < HAVOC {
+            thread::sleep(ms(7));
             // It may not be loaded, or be in use just now; then the manager stays as well.
             let _ = modules::remove(SAMPLE_LOADER);
             if modules::remove(SAMPLE).is_ok() {
@@ -216,12 +211,11 @@ fn sample_stress(_: &Context) -> Result<()> {
                 modules::load(SAMPLE)?;
             }
         }
-        over.store(true, stop);
+        over.store(true, Ordering::Relaxed);
         for writer in writers {
-            let wrong = writer
+            writer
                 .join()
-                .map_err(|_| anyhow::anyhow!("a writer panicked"))?;
-            ensure!(wrong.is_none(), "a writer got {wrong:?}");
+                .map_err(|_| anyhow::anyhow!("a writer panicked"))??;
         }
         Ok(removals)
     })?;
@@ -230,7 +224,30 @@ fn sample_stress(_: &Context) -> Result<()> {
         !modules::is_loaded(SAMPLE) && !modules::is_loaded(SAMPLE_LOADER),
         "a module stays"
     );
-    println!("# the manager was unloaded {removals} times");
+    ensure!(
+        removals >= REMOVALS,
+        "the manager was unloaded {removals} times only"
+    );
+    Ok(())
+}
+
+/// Writes until it is over; modules come and go meanwhile, and nothing else may go wrong.
+fn writer(seed: u32, over: &AtomicBool) -> Result<()> {
+    for offset in Offsets::new(seed) {
+        if over.load(Ordering::Relaxed) {
+            break;
+        }
+        let written = write(SAMPLE_PATH, &offset.to_string());
+        ensure!(
+            matches!(
+                written,
+                Ok(_) | Err(Errno::NOENT | Errno::NODEV | Errno::NXIO | Errno::NOPROTOOPT)
+            ),
+            "a writer got {written:?}"
+        );
+        // A moment in which it has no file open.
+        thread::sleep(ms(5));
+    }
     Ok(())
 }
 
