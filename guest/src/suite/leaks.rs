@@ -95,12 +95,13 @@ pub(crate) fn nothing_grows(
         before.mounts,
         after.mounts
     );
-    // A single object that every round leaves would be `rounds` objects more in its cache; whatever
-    // else a kernel does in that time moves no cache by half as much.
+    // A single object that every round leaves would be `rounds` objects more in its cache. Whatever
+    // else a kernel does in that time moves no cache by three quarters as much: a page more of the
+    // smallest objects, and all of them count, is 512.
     for (name, count) in &after.slabs {
         let grown = count - before.slabs.get(name).copied().unwrap_or_default();
         ensure!(
-            grown < i64::from(rounds) / 2,
+            grown < i64::from(rounds) * 3 / 4,
             "slab cache {name} has {grown} objects more after {rounds} rounds"
         );
     }
