@@ -191,7 +191,7 @@ fn rest() -> Result<()> {
     for name in modules::ours() {
         let wanted = match name {
             "umd" => modules::holders(name) + REFERENCES * found.0.len(),
-            _ => 0,
+            _ => modules::holders(name),
         };
         let mut users = 0;
         until(&format!("{wanted} references to {name}"), ms(5_000), || {

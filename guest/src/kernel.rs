@@ -8,6 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use anyhow::{Context, Result};
 use rustix::fs::SeekFrom;
 
+use crate::time::{ms, until};
+
 /// Words with which a kernel complains of itself.
 const COMPLAINTS: &[&str] = &[
     "WARNING:",
@@ -35,6 +37,19 @@ impl Log {
 
     /// The complaints since this was asked last.
     pub(crate) fn complaints(&self) -> Vec<String> {
+        let complains = |message: &String| COMPLAINTS.iter().any(|word| message.contains(word));
+        self.messages().into_iter().filter(complains).collect()
+    }
+
+    /// Waits for a message that contains this.
+    pub(crate) fn expect(&self, words: &str) -> Result<()> {
+        until(&format!("a message with {words:?}"), ms(5_000), || {
+            self.messages().iter().any(|line| line.contains(words))
+        })
+    }
+
+    /// What was said since this was asked last.
+    fn messages(&self) -> Vec<String> {
         let mut record = vec![0; 8192];
         let mut found = Vec::new();
         // One read(2) gives one record; it fails where there is no more.
@@ -42,9 +57,7 @@ impl Log {
             let text = String::from_utf8_lossy(record.get(..count).unwrap_or_default());
             let text = text.lines().next().unwrap_or_default();
             let message = text.split_once(';').map_or(text, |(_, message)| message);
-            if COMPLAINTS.iter().any(|word| message.contains(word)) {
-                found.push(message.to_owned());
-            }
+            found.push(message.to_owned());
         }
         found
     }

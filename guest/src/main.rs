@@ -13,6 +13,7 @@
 
 mod actor;
 mod bench;
+mod c_api;
 mod demo;
 mod driver;
 mod harness;

@@ -14,6 +14,24 @@ use crate::time::{ms, until};
 /// delete_module(2): do not wait until nobody uses the module.
 const O_NONBLOCK: i32 = 0o4000;
 
+/// Our modules, those last that others need.
+const OURS: &[&str] = &[
+    "sample_umd",
+    "sample_c_loader",
+    "sample_c",
+    "bpfilter_umd_loader",
+    "bpfilter_umd",
+    "umd_test",
+    "umd_bench",
+    "umd_c_loader",
+    "umd_c_api",
+    "umd_c_old",
+    "umd_c_byhand",
+    "umd_c_managed_loader",
+    "umd_c_managed",
+    "umd",
+];
+
 /// Loads a module and what it depends on.
 pub(crate) fn load(name: &str) -> Result<()> {
     let output = Command::new("modprobe")
@@ -84,15 +102,8 @@ pub(crate) fn holders(name: &str) -> usize {
 
 /// Our modules that are loaded.
 pub(crate) fn ours() -> Vec<&'static str> {
-    [
-        "sample_umd",
-        "bpfilter_umd_loader",
-        "bpfilter_umd",
-        "umd_test",
-        "umd_bench",
-        "umd",
-    ]
-    .into_iter()
-    .filter(|name| is_loaded(name))
-    .collect()
+    OURS.iter()
+        .copied()
+        .filter(|name| is_loaded(name))
+        .collect()
 }

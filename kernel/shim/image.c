@@ -110,9 +110,7 @@ static void stage(struct work_struct *work)
 	file_inode(file)->i_flags |= S_IMMUTABLE;
 	inode_unlock(file_inode(file));
 	__fput_sync(file);
-	/* Where the handler itself is called "dev" there is no place for it. */
-	if (!staging->error && image->foreign && image->profile >= UMD_PROFILE_BASIC &&
-	    strcmp(image->name, "dev"))
+	if (!staging->error && image->foreign && image->profile >= UMD_PROFILE_BASIC)
 		staging->error = make_kmsg(root);
 
 	inode_lock(d_inode(root));

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::kernel::Kernel;
 use crate::rustkernel::Builder;
 use crate::setup::{self, Setup};
-use crate::{check, paths, progress, run};
+use crate::{check, cmodules, paths, progress, run};
 
 /// A driver module of this source tree.
 struct Driver {
@@ -146,10 +146,8 @@ fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
     })?;
 
     let mut symvers = fs::read_to_string(&umd_symvers)?;
-    let mut modules = Modules {
-        shipped: vec![publish(&umd_ko, &out)?],
-        test: Vec::new(),
-    };
+    let mut modules = cmodules::build(kernel, &umd_symvers, &symbols)?;
+    modules.shipped.insert(0, publish(&umd_ko, &out)?);
     for (driver, folder) in DRIVERS.iter().zip(&folders) {
         let ko = folder.path.join(format!("{}.ko", driver.name));
         if driver.shipped {
@@ -205,7 +203,7 @@ fn build_driver(
 }
 
 /// The folder in which the kernel's build makes one module.
-struct Folder {
+pub(crate) struct Folder {
     kernel: Kernel,
     module: String,
     path: PathBuf,
@@ -213,7 +211,7 @@ struct Folder {
 
 impl Folder {
     /// A build that did not end well is begun anew: what it made already would not be complained of again.
-    fn new(kernel: &Kernel, module: &str) -> Result<Self> {
+    pub(crate) fn new(kernel: &Kernel, module: &str) -> Result<Self> {
         let path = kernel.out().join("obj").join(module);
         if path.exists() && !path.join(STAMP).is_file() {
             fs::remove_dir_all(&path)
@@ -230,7 +228,7 @@ impl Folder {
         paths::write_if_changed(&self.path.join(name), content)
     }
 
-    fn copy(&self, sources: &[(PathBuf, PathBuf)]) -> Result<()> {
+    pub(crate) fn copy(&self, sources: &[(PathBuf, PathBuf)]) -> Result<()> {
         sources
             .iter()
             .try_for_each(|(name, source)| self.put(name, &paths::read(source)?))
@@ -245,14 +243,41 @@ impl Folder {
         extra_symbols: &[&Path],
         exported: &BTreeSet<String>,
     ) -> Result<PathBuf> {
-        let ko = self.path.join(format!("{}.ko", self.module));
-        let stamp = self.path.join(STAMP);
         let mut make = kbuild(&self.kernel, &self.path, extra_symbols);
         make.arg(format!("UMD_MODULE={}", self.module));
         make.args(variables);
+        self.run(make, &[&self.module], extra_symbols, exported)?;
+        Ok(self.module(&self.module))
+    }
+
+    /// Runs the build of a folder that has a Kbuild of its own, for these modules.
+    pub(crate) fn make_own(
+        &self,
+        modules: &[&str],
+        extra_symbols: &[&Path],
+        exported: &BTreeSet<String>,
+    ) -> Result<()> {
+        let make = kbuild(&self.kernel, &self.path, extra_symbols);
+        self.run(make, modules, extra_symbols, exported)
+    }
+
+    /// Where one of its modules is.
+    pub(crate) fn module(&self, name: &str) -> PathBuf {
+        self.path.join(format!("{name}.ko"))
+    }
+
+    fn run(
+        &self,
+        mut make: Command,
+        modules: &[&str],
+        extra_symbols: &[&Path],
+        exported: &BTreeSet<String>,
+    ) -> Result<()> {
+        let stamp = self.path.join(STAMP);
         let key = format!("{:016x}", self.key(&make, extra_symbols)?);
-        if ko.is_file() && fs::read_to_string(&stamp).is_ok_and(|old| old == key) {
-            return Ok(ko);
+        let there = modules.iter().all(|name| self.module(name).is_file());
+        if there && fs::read_to_string(&stamp).is_ok_and(|old| old == key) {
+            return Ok(());
         }
         if stamp.is_file() {
             fs::remove_file(&stamp)?;
@@ -260,7 +285,11 @@ impl Folder {
         let output = run::output(&mut make)?;
         let stdout = String::from_utf8_lossy(&output.stdout);
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let file = format!("{}.ko", self.module);
+        let file = modules
+            .iter()
+            .map(|name| format!("{name}.ko"))
+            .collect::<Vec<_>>()
+            .join(", ");
         let context = || format!("building {file} for kernel {}", self.kernel.name);
         check::lacks(&file, &check::undefined_in(&stderr), &self.kernel.release)?;
         if !output.status.success() {
@@ -268,9 +297,14 @@ impl Folder {
             bail!("{}: `{}` failed:\n{said}", context(), run::shown(&make));
         }
         check::kbuild_is_silent(&stdout, &stderr).with_context(context)?;
-        check::imports(&file, &paths::read(&ko)?, exported, &self.kernel.release)?;
-        paths::write_if_changed(&stamp, key.as_bytes())?;
-        Ok(ko)
+        let own = self::exported(&self.path.join("Module.symvers"))?;
+        let known = exported.union(&own).cloned().collect();
+        for name in modules {
+            let ko = self.module(name);
+            let file = format!("{name}.ko");
+            check::imports(&file, &paths::read(&ko)?, &known, &self.kernel.release)?;
+        }
+        paths::write_if_changed(&stamp, key.as_bytes())
     }
 
     /// Changes when a source, the kernel, or what else the module is built from changes.
@@ -371,7 +405,7 @@ fn handlers() -> Result<PathBuf> {
 }
 
 /// The files of a directory and those below it, by their names within it.
-fn files_of(directory: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
+pub(crate) fn files_of(directory: &Path) -> Result<Vec<(PathBuf, PathBuf)>> {
     let files = paths::files_below(directory)?;
     Ok(files
         .into_iter()
@@ -418,7 +452,7 @@ fn link(target: &Path, link: &Path) -> Result<()> {
         .with_context(|| format!("cannot link {} to {}", link.display(), target.display()))
 }
 
-fn publish(module: &Path, directory: &Path) -> Result<PathBuf> {
+pub(crate) fn publish(module: &Path, directory: &Path) -> Result<PathBuf> {
     let to = directory.join(module.file_name().unwrap_or_default());
     paths::write_if_changed(&to, &paths::read(module)?)?;
     Ok(to)

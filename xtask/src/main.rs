@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod cmodules;
 mod demo;
 mod guest;
 mod initramfs;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The suite: one file a topic.
 
+mod c_api;
 mod callers;
 mod early;
 mod faults;
@@ -28,6 +29,12 @@ const TOPICS: &[&Topic] = &[
     &starts::TOPIC,
     &callers::TOPIC,
     &unload::TOPIC,
+    &c_api::calls::TOPIC,
+    &c_api::faults::TOPIC,
+    &c_api::misuse::TOPIC,
+    &c_api::demand::TOPIC,
+    &c_api::confinement::TOPIC,
+    &c_api::modules::TOPIC,
     &stress::TOPIC,
     &leaks::TOPIC,
 ];

@@ -19,7 +19,7 @@ enum umd_framing {
 	UMD_RAW = 1,		/* bytes in, bytes out; both of fixed sizes */
 };
 
-/* What a handler gives up before it serves; docs/lockdown.md has the table. */
+/* What a handler gives up before it serves; docs/c-api.md has the table. */
 enum umd_lockdown {
 	UMD_LOCKDOWN_DEFAULT = 0,	/* UMD_STRICT here; UMD_BASIC for <linux/usermode_driver.h> */
 	UMD_STRICT = 1,			/* all but read and write of its channel */

@@ -834,11 +834,12 @@ impl<'p> Turn<'p> {
     fn take(process: &'p Process, deadline: Instant) -> Result<Self, Lost> {
         let taken = Cell::new(false);
         let waited = process.queues.killable(TURN, deadline, || {
-            let free = || {
-                !process.draining.load(Ordering::Acquire)
-                    && !process.taken.swap(true, Ordering::Acquire)
-            };
-            taken.set(taken.get() || free());
+            if !taken.get() && !process.taken.swap(true, Ordering::Acquire) {
+                // Only now: whoever had the turn may have left a request behind. Its answer wakes us.
+                let draining = process.draining.load(Ordering::Acquire);
+                process.taken.store(!draining, Ordering::Release);
+                taken.set(!draining);
+            }
             taken.get()
         });
         match (taken.get(), waited) {

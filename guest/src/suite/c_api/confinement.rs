@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What handlers that know nothing of umd can do, and what they see.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::io::Errno;
+
+use super::{BASIC, Managed, Process, STRICT, SYSTEM_ROOT, UNCONFINED, field};
+use crate::c_api;
+use crate::driver::Driver;
+use crate::harness::{Context, Topic, test};
+use crate::process;
+
+pub(crate) const TOPIC: Topic = Topic {
+    name: "c api confinement",
+    modules: &[c_api::MODULE],
+    tests: &[
+        test("what it is started with", arguments),
+        test(
+            "its root holds its image and /dev/kmsg, and nothing else",
+            root,
+        ),
+        test("no capability, no new privileges", privileges),
+        test("it cannot fork", no_fork),
+        test("its limits leave it little to take", limits),
+        test("a dynamic one keeps the system's root", dynamic),
+        test("a mgmt's handler is confined as well", managed),
+        test("strict is less", strict),
+        test("the system's root, by request", system_root),
+        test("unconfined is what it was in the kernel's tree", unconfined),
+        test("what is in force is in sysfs", sysfs),
+    ],
+};
+
+const NAME: &str = "c-confined";
+
+/// What it says of itself.
+fn said(process: &Process) -> Result<String> {
+    let brought = process.api.good("ask 0 i 4 4096 0")?;
+    Ok(brought.text()?.to_owned())
+}
+
+/// With this lockdown, and an image.
+fn with(image: &str, lockdown: u32) -> Result<Process> {
+    Process::load(NAME, &format!("load-with 0 {image} {lockdown} 0"))?.fork()
+}
+
+fn expect(said: &str, name: &str, wanted: u32) -> Result<()> {
+    let found = field(said, name)?;
+    ensure!(
+        found == wanted,
+        "{name} is {found}, not {wanted}, in {said:?}"
+    );
+    Ok(())
+}
+
+/// An errno as the handler says it.
+fn number(errno: Errno) -> u32 {
+    errno.raw_os_error().unsigned_abs()
+}
+
+fn arguments(_: &Context) -> Result<()> {
+    let process = Process::start(NAME)?;
+    let said = said(&process)?;
+    ensure!(said.starts_with("name=c-confined "), "{said:?}");
+    expect(&said, "arguments", 1)?;
+    expect(&said, "variables", 0)?;
+    let pid = process.pid()?;
+    ensure!(process::read(pid, "environ")?.is_empty(), "an environment");
+    let mut descriptors: Vec<String> = fs::read_dir(process::path(pid, "fd"))?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    descriptors.sort();
+    let few = [&["0", "1"][..], &["0", "1", "2"][..]];
+    ensure!(
+        few.iter().any(|few| descriptors == *few),
+        "its descriptors are {descriptors:?}"
+    );
+    Ok(())
+}
+
+fn root(_: &Context) -> Result<()> {
+    let process = Process::start(NAME)?;
+    let said = said(&process)?;
+    expect(&said, "kmsg", 0)?;
+    expect(&said, "passwd", number(Errno::NOENT))?;
+    expect(&said, "proc", number(Errno::NOENT))?;
+    let new = field(&said, "new")?;
+    ensure!(new != 0, "it made a file");
+    let root = process::path(process.pid()?, "root");
+    let mut names: Vec<String> = fs::read_dir(&root)?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    ensure!(names.len() == 2, "its root holds {names:?}");
+    ensure!(
+        names.contains(&"dev".to_owned()),
+        "its root holds {names:?}"
+    );
+    let devices: Vec<_> = fs::read_dir(root.join("dev"))?
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    ensure!(devices == ["kmsg"], "its /dev holds {devices:?}");
+    Ok(())
+}
+
+fn capabilities(pid: i32) -> Result<Vec<String>> {
+    ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]
+        .iter()
+        .map(|field| process::status(pid, field))
+        .collect()
+}
+
+fn privileges(_: &Context) -> Result<()> {
+    for image in ["static", "dynamic"] {
+        let process = with(image, 0)?;
+        process.echo()?;
+        let pid = process.pid()?;
+        let found = capabilities(pid)?;
+        ensure!(
+            found.iter().all(|set| set == "0000000000000000"),
+            "{image}: {found:?}"
+        );
+        let new = process::status(pid, "NoNewPrivs")?;
+        ensure!(new == "1", "{image}: NoNewPrivs {new}");
+    }
+    Ok(())
+}
+
+fn no_fork(_: &Context) -> Result<()> {
+    for image in ["static", "dynamic"] {
+        let process = with(image, 0)?;
+        let said = said(&process)?;
+        ensure!(field(&said, "fork")? != 0, "{image}: it forked");
+    }
+    Ok(())
+}
+
+fn limits(_: &Context) -> Result<()> {
+    let process = Process::start(NAME)?;
+    let text = process::read(process.pid()?, "limits")?;
+    let limit = |name: &str| -> Result<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let line = line.with_context(|| format!("no {name}"))?;
+        let soft = line.split_whitespace().next().context("no number")?;
+        soft.parse().with_context(|| format!("{name} is {soft}"))
+    };
+    for (name, most) in [
+        ("Max core file size", 1),
+        ("Max file size", 0),
+        ("Max locked memory", 0),
+        ("Max processes", 0),
+        ("Max address space", 64 << 20),
+        ("Max open files", 16),
+    ] {
+        let found = limit(name)?;
+        ensure!(found <= most, "{name} is {found}");
+    }
+    Ok(())
+}
+
+fn dynamic(_: &Context) -> Result<()> {
+    let process = Process::load(NAME, "load 0 dynamic")?.fork()?;
+    process.echo()?;
+    let said = said(&process)?;
+    expect(&said, "passwd", 0)?;
+    expect(&said, "arguments", 1)?;
+    process.api.echo("ask 0", 307_200, 307_200)
+}
+
+fn managed(_: &Context) -> Result<()> {
+    let managed = Managed::loaded(NAME, "ok", 0)?;
+    let brought = managed.api.good("m-ask 0 i 4 4096 0")?;
+    let said = brought.text()?;
+    expect(said, "passwd", number(Errno::NOENT))?;
+    expect(said, "kmsg", 0)?;
+    let found = capabilities(managed.pid()?)?;
+    ensure!(
+        found.iter().all(|set| set == "0000000000000000"),
+        "{found:?}"
+    );
+    ensure!(process::status(managed.pid()?, "NoNewPrivs")? == "1");
+    managed.echo()
+}
+
+fn strict(_: &Context) -> Result<()> {
+    let process = with("static", STRICT)?;
+    process.echo()?;
+    let pid = process.pid()?;
+    let mode = process::status(pid, "Seccomp")?;
+    ensure!(mode == "1", "Seccomp {mode}");
+    process.api.echo("ask 0", 307_200, 307_200)?;
+    // It tries to look around.
+    process.api.bad("ask 0 i 4 4096 0", Errno::FAULT)?;
+    process.gone(pid)
+}
+
+fn system_root(_: &Context) -> Result<()> {
+    let process = with("static", SYSTEM_ROOT)?;
+    let said = said(&process)?;
+    expect(&said, "passwd", 0)?;
+    ensure!(field(&said, "fork")? != 0, "it forked");
+    let found = capabilities(process.pid()?)?;
+    ensure!(
+        found.iter().all(|set| set == "0000000000000000"),
+        "{found:?}"
+    );
+    Ok(())
+}
+
+fn unconfined(_: &Context) -> Result<()> {
+    let process = with("static", UNCONFINED)?;
+    process.echo()?;
+    let said = said(&process)?;
+    expect(&said, "passwd", 0)?;
+    expect(&said, "uid", 0)?;
+    expect(&said, "fork", 0)?;
+    expect(&said, "new", 0)?;
+    let pid = process.pid()?;
+    let effective = process::status(pid, "CapEff")?;
+    let own = process::status(1, "CapEff")?;
+    ensure!(effective == own, "CapEff {effective}, of process 1 {own}");
+    ensure!(process::status(pid, "NoNewPrivs")? == "0");
+    fs::remove_file("/tmp/umd-c-api-new").context("the file that it made")
+}
+
+fn sysfs(_: &Context) -> Result<()> {
+    let driver = Driver(NAME);
+    for (image, lockdown, wanted) in [
+        ("static", 0, "basic"),
+        ("static", BASIC, "basic"),
+        ("static", STRICT, "strict"),
+        ("static", SYSTEM_ROOT, "system-root"),
+        ("static", UNCONFINED, "unconfined"),
+        ("dynamic", 0, "system-root"),
+    ] {
+        let process = with(image, lockdown)?;
+        process.echo()?;
+        driver
+            .expect("lockdown_in_force", wanted)
+            .with_context(|| format!("{image} with {lockdown}"))?;
+    }
+    Ok(())
+}
