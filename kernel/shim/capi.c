@@ -185,7 +185,7 @@ int umd_mgmt_send_recv(struct umd_mgmt *mgmt, void *in, size_t in_len, void *out
 	if (!mgmt || (in_len && !in) || (out_len && !out))
 		return -EINVAL;
 	mount = loaded(mgmt);
-	error = mount ? umd_rs_blob_call(mount, in, in_len, out, out_len) : -ENOPROTOOPT;
+	error = mount ? umd_rs_blob_call(mount, mgmt, in, in_len, out, out_len) : -ENOPROTOOPT;
 	/* Not loaded, or not any more. */
 	if (error != -ENOPROTOOPT || !mgmt->kmod)
 		return error;
@@ -193,7 +193,7 @@ int umd_mgmt_send_recv(struct umd_mgmt *mgmt, void *in, size_t in_len, void *out
 	if (error)
 		return error;
 	mount = loaded(mgmt);
-	return mount ? umd_rs_blob_call(mount, in, in_len, out, out_len) : -ENOPROTOOPT;
+	return mount ? umd_rs_blob_call(mount, mgmt, in, in_len, out, out_len) : -ENOPROTOOPT;
 }
 
 int umd_mgmt_load_with(struct umd_mgmt *mgmt, char *start, char *end,

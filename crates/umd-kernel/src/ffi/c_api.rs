@@ -97,8 +97,9 @@ unsafe extern "C" fn umd_rs_blob_load(
     };
     // SAFETY: by this function's contract.
     let health_check = || check.map(|check| unsafe { HealthCheck::new(check, context) });
-    let loaded = blob
-        .and_then(|blob| policy.and_then(|policy| c_api::load(name, blob, policy, health_check)));
+    let loaded = blob.and_then(|blob| {
+        policy.and_then(|policy| c_api::load(name, blob, policy, context.addr(), health_check))
+    });
     match loaded {
         Ok(mount) => core::ptr::without_provenance_mut(mount),
         Err(errno) => {
@@ -140,6 +141,7 @@ unsafe extern "C" fn umd_rs_blob_fork(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn umd_rs_blob_call(
     mount: *const c_void,
+    context: *const c_void,
     request: *const u8,
     request_len: usize,
     reply: *mut u8,
@@ -150,7 +152,7 @@ unsafe extern "C" fn umd_rs_blob_call(
     let (Ok(request), Ok(reply)) = buffers else {
         return negative(Errno::EINVAL);
     };
-    status(c_api::call(mount.addr(), request, reply))
+    status(c_api::call(mount.addr(), context.addr(), request, reply))
 }
 
 /// # Safety

@@ -34,6 +34,8 @@ const NAMESAKES: u8 = 99;
 /// A blob that was loaded.
 struct Blob {
     mount: usize,
+    /// Whose it is, where it is a managed driver's; 0 where not.
+    owner: usize,
     registration: Arc<Registration>,
 }
 
@@ -54,6 +56,7 @@ pub fn load(
     program: &CStr,
     blob: &[u8],
     policy: Policy,
+    owner: usize,
     health_check: impl Fn() -> Option<HealthCheck>,
 ) -> Result<usize, Errno> {
     // The last is where the handler's root has kmsg.
@@ -87,6 +90,7 @@ pub fn load(
         let registration = Arc::try_new(registration).map_err(|error| error.errno())?;
         let entry = Blob {
             mount,
+            owner,
             registration,
         };
         return blobs.insert(entry, |_| false).map(|()| mount);
@@ -113,10 +117,12 @@ pub fn unload(mount: usize) -> Result<(), Errno> {
     Ok(())
 }
 
-fn find(mount: usize) -> Option<Arc<Driver>> {
+/// The driver of the blob at this mount. A caller who read the mount without a lock says whose it was: it may
+/// be somebody else's by now.
+fn find(mount: usize, owner: Option<usize>) -> Option<Arc<Driver>> {
     BLOBS.get()?.find(|blob| {
-        let registration = &blob.registration;
-        (blob.mount == mount).then(|| registration.driver().clone())
+        let is_it = blob.mount == mount && owner.is_none_or(|owner| owner == blob.owner);
+        is_it.then(|| blob.registration.driver().clone())
     })
 }
 
@@ -126,7 +132,7 @@ fn find(mount: usize) -> Option<Arc<Driver>> {
 ///
 /// `EINVAL`: there is no blob at this mount. What the health check or exec said.
 pub fn fork(mount: usize) -> Result<Arc<Process>, Errno> {
-    let driver = find(mount).ok_or(Errno::EINVAL)?;
+    let driver = find(mount, None).ok_or(Errno::EINVAL)?;
     Driver::fork(&driver).map_err(errno)
 }
 
@@ -157,13 +163,13 @@ fn exchange_with(process: &Process, request: &[u8], reply: &mut [u8]) -> Result<
     })
 }
 
-/// One call of a managed driver. Context: may sleep.
+/// One call of the managed driver of this owner. Context: may sleep.
 ///
 /// # Errors
 ///
 /// `ENOPROTOOPT`: there is no blob at this mount, or there is none any more.
-pub fn call(mount: usize, request: &[u8], reply: &mut [u8]) -> Result<(), Errno> {
-    let driver = find(mount).ok_or(Errno::ENOPROTOOPT)?;
+pub fn call(mount: usize, owner: usize, request: &[u8], reply: &mut [u8]) -> Result<(), Errno> {
+    let driver = find(mount, Some(owner)).ok_or(Errno::ENOPROTOOPT)?;
     Driver::call(&driver, request, reply, None)
         .map(drop)
         .map_err(errno)
