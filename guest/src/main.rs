@@ -17,6 +17,8 @@ mod c_api;
 mod demo;
 mod driver;
 mod harness;
+#[allow(unsafe_code)]
+mod held;
 mod kernel;
 mod modules;
 mod process;

@@ -5,6 +5,7 @@ mod c_api;
 mod callers;
 mod early;
 mod faults;
+mod hook;
 mod leaks;
 mod load;
 mod lockdown;
@@ -29,6 +30,7 @@ const TOPICS: &[&Topic] = &[
     &starts::TOPIC,
     &callers::TOPIC,
     &unload::TOPIC,
+    &hook::TOPIC,
     &c_api::calls::TOPIC,
     &c_api::faults::TOPIC,
     &c_api::misuse::TOPIC,

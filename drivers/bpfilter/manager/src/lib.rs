@@ -36,16 +36,29 @@ impl Driver for Bpfilter {
         ..Policy::DEFAULT
     };
 
-    /// A handler that does not refuse what nobody can answer would come between the kernel and its
-    /// users.
+    /// It refuses what nobody can answer, else it would come between the kernel and its users; and it
+    /// knows its own table.
     fn health_check(probe: &Probe<'_>) -> Result<(), Error> {
         let nobodys = Request {
             is_set: false,
             pid: 0,
             command: u32::MAX,
         };
-        match probe.call(&nobodys.encode(0), &mut []) {
-            Err(Errno::EREMOTEIO) => Ok(()),
+        let Err(Errno::EREMOTEIO) = probe.call(&nobodys.encode(0), &mut []) else {
+            return Err(Error::ConnectionReset);
+        };
+        let own = Request {
+            command: abi::GET_INFO,
+            ..nobodys
+        };
+        let option = NAME.to_bytes().iter().copied().chain(core::iter::repeat(0));
+        let header = own.encode(abi::info::LEN as u32);
+        let mut request = [0; HEADER_LEN + abi::info::LEN];
+        for (to, from) in request.iter_mut().zip(header.into_iter().chain(option)) {
+            *to = from;
+        }
+        match probe.call(&request, &mut [0; abi::info::LEN]) {
+            Ok(abi::info::LEN) => Ok(()),
             _ => Err(Error::ConnectionReset),
         }
     }
