@@ -248,8 +248,8 @@ fn writer(seed: u32, over: &AtomicBool) -> Result<()> {
             ),
             "a writer got {written:?}"
         );
-        // A moment in which it has no file open.
-        thread::sleep(ms(5));
+        // Moments in which nobody has a file open, nor waits for modprobe.
+        thread::sleep(ms(u64::from(offset % 200)));
     }
     Ok(())
 }
