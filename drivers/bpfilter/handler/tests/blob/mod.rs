@@ -184,6 +184,18 @@ impl Blob {
         }
     }
 
+    /// Divides the room for matches of entry `n`: one of `first` bytes, and one for the rest.
+    fn split_matches(&mut self, n: usize, first: usize) {
+        let room = self.places[n] + entry::LEN..self.target(n);
+        for (at, end) in [
+            (room.start, room.start + first),
+            (room.start + first, room.end),
+        ] {
+            self.bytes[at + extension::NAME] = b'x';
+            self.put_short(at, end - at);
+        }
+    }
+
     fn rules(&mut self, rules: &[Rule], jumps: &mut Vec<(usize, usize)>) {
         for rule in rules {
             let head = self.head(&rule.ip);
@@ -321,6 +333,8 @@ pub(crate) fn flaws() -> Vec<Flaw> {
         ("TargetSize", |blob| blob.put_short(blob.target(1), 48)),
         ("TargetSize", |blob| blob.put_short(blob.target(7), 56)),
         ("TargetSize", |blob| blob.put_short(blob.target(17), 72)),
+        ("TargetSize", |blob| { blob.lengthen(0, 8); blob.put_short(blob.target(0), 48) }),
+        ("TargetSize", |blob| { blob.lengthen(7, 8); blob.put_short(blob.target(7), 72) }),
         ("TargetEnd", |blob| blob.lengthen(0, 8)),
         ("TargetEnd", |blob| blob.lengthen(3, 48)),
         ("Verdict", |blob| blob.put(blob.target(0) + standard::VERDICT, 0)),
@@ -335,6 +349,8 @@ pub(crate) fn flaws() -> Vec<Flaw> {
         ("MatchSize", |blob| blob.put_short(blob.places[0] + entry::LEN, 44)),
         ("MatchSize", |blob| blob.put_short(blob.places[0] + entry::LEN, 56)),
         ("MatchSize", |blob| blob.put_short(blob.places[1] + entry::LEN, 0xfff8)),
+        ("MatchSize", |blob| blob.split_matches(1, 24)),
+        ("MatchSize", |blob| blob.split_matches(1, 44)),
         ("Name", |blob| { let at = blob.places[0] + entry::LEN + extension::NAME; blob.bytes[at..at + extension::NAME_LEN].fill(b'a') }),
         ("Name", |blob| { let at = blob.places[0] + entry::LEN + extension::NAME; blob.bytes[at..at + extension::NAME_LEN].fill(0) }),
         ("Name", |blob| { let at = blob.target(1) + extension::NAME; blob.bytes[at..at + extension::NAME_LEN].fill(b'a') }),
@@ -373,8 +389,11 @@ pub(crate) fn flaws() -> Vec<Flaw> {
         ("Loop", |blob| blob.put(blob.target(9) + standard::VERDICT, blob.offset(8))),
         ("Loop", |blob| blob.put(blob.target(12) + standard::VERDICT, blob.offset(8))),
         ("Loop", |blob| blob.put(blob.target(12) + standard::VERDICT, blob.offset(1))),
-        // The last chain's return is not for all packets any more.
-        ("Open", |blob| { blob.put(blob.target(12) + standard::VERDICT, blob.offset(15)); blob.put(blob.target(15) + standard::VERDICT, blob.offset(17)) }),
+        // A jump behind the last chain; and into the last chain, whose return is not for all packets.
+        ("Open", |blob| blob.put(blob.target(12) + standard::VERDICT, blob.offset(17))),
+        ("Open", |blob| { blob.bytes[blob.places[16]] = 1; blob.put(blob.target(12) + standard::VERDICT, blob.offset(16)) }),
+        // The same by a rule for all packets, which come back from where it sends them.
+        ("Open", |blob| { blob.bytes[blob.places[16]] = 1; blob.put(blob.target(12) + standard::VERDICT, blob.offset(15)); blob.put(blob.target(15) + standard::VERDICT, blob.offset(10)) }),
     ]
 }
 
