@@ -16,6 +16,7 @@ mod bench;
 mod demo;
 mod driver;
 mod harness;
+mod iptables;
 mod kernel;
 mod modules;
 mod process;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The suite: one file a topic.
 
+mod bpfilter;
 mod callers;
 mod early;
 mod faults;
@@ -28,6 +29,7 @@ const TOPICS: &[&Topic] = &[
     &starts::TOPIC,
     &callers::TOPIC,
     &unload::TOPIC,
+    &bpfilter::TOPIC,
     &stress::TOPIC,
     &leaks::TOPIC,
 ];
