@@ -14,6 +14,8 @@ use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
+use crate::iptables;
+
 /// What lockdown makes of a handler's user and group.
 const NOBODY: u32 = 65_534;
 
@@ -24,6 +26,8 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
         ["send", text] => send(text),
         ["read", path] => File::open(path).map(drop).map_err(errno),
         ["getfd", pid] => get_fd(pid),
+        ["info", table] => iptables::info(table).map(drop),
+        ["info32", table] => iptables::info_compat(table),
         _ => Err(Errno::INVAL),
     };
     let status = result.err().map_or(0, Errno::raw_os_error);
@@ -85,6 +89,18 @@ impl Actor {
             .arg(std::env::current_exe()?)
             .args(["actor", "send", text]);
         Self::start(chrt.stdin(to))
+    }
+
+    /// One that `unshare` has given namespaces of its own. Returns how it ended.
+    pub(crate) fn unshared(options: &[&str], words: &[&str]) -> Result<Result<(), Errno>> {
+        let mut unshare = Command::new("unshare");
+        unshare
+            .args(options)
+            .arg(std::env::current_exe()?)
+            .arg("actor")
+            .args(words)
+            .stdin(Stdio::null());
+        Self::start(&mut unshare)?.wait().map(|(result, _)| result)
     }
 
     /// One that runs as the user that handlers run as. Returns how it ended.

@@ -19,6 +19,7 @@ mod driver;
 mod harness;
 #[allow(unsafe_code)]
 mod held;
+mod iptables;
 mod kernel;
 mod modules;
 mod process;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The first file system of a virtual machine, as a cpio archive in the "newc" format.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -113,7 +113,21 @@ impl Initramfs {
     /// Adds a program of this machine, and the interpreter and libraries that it needs.
     pub(crate) fn program(&mut self, path: &str, source: &Path) -> Result<()> {
         self.copy(path, source)?;
-        for library in libraries(source)? {
+        if is_dynamic(source)? {
+            self.needs(source, &[source.to_path_buf()])?;
+        }
+        Ok(())
+    }
+
+    /// Adds a directory of libraries that a program loads while it runs, and the libraries that they need.
+    pub(crate) fn libraries(&mut self, path: &str, source: &Path) -> Result<()> {
+        self.tree(path, source)?;
+        self.needs(source, &paths::entries(source)?)
+    }
+
+    /// Adds what these files, which are `what`, are linked with.
+    fn needs(&mut self, what: &Path, files: &[PathBuf]) -> Result<()> {
+        for library in libraries(what, files)? {
             self.copy(&library.to_string_lossy(), &library)?;
         }
         Ok(())
@@ -187,12 +201,9 @@ fn write_record(
     Ok(())
 }
 
-/// The interpreter and the shared libraries of a program; none where it is static or no ELF file.
-fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
-    if !is_dynamic(program)? {
-        return Ok(Vec::new());
-    }
-    let output = run::output(Command::new("ldd").env("LC_ALL", "C").arg(program))?;
+/// The interpreter and the shared libraries of programs and libraries that are dynamic; `what` they are is for errors.
+fn libraries(what: &Path, files: &[PathBuf]) -> Result<BTreeSet<PathBuf>> {
+    let output = run::output(Command::new("ldd").env("LC_ALL", "C").args(files))?;
     let listed = String::from_utf8_lossy(&output.stdout);
     let missing: Vec<&str> = listed
         .lines()
@@ -202,20 +213,21 @@ fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
     if !missing.is_empty() {
         bail!(
             "{} needs libraries that this machine lacks: {}",
-            program.display(),
+            what.display(),
             missing.join(", ")
         );
     }
     if !output.status.success() {
         bail!(
             "cannot tell which libraries {} needs: {}",
-            program.display(),
+            what.display(),
             run::both(&output)
         );
     }
-    // Lines are: "name => /path (address)" or "/interpreter (address)"
+    // Lines are: "name => /path (address)" or "/interpreter (address)"; and "/path:" before those of one of several.
     Ok(listed
         .lines()
+        .filter(|line| !line.ends_with(':'))
         .filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')))
         .map(PathBuf::from)
         .collect())
@@ -256,17 +268,16 @@ mod tests {
 
     #[test]
     fn a_shell_brings_its_libraries() {
-        let found = libraries(Path::new("/bin/sh")).expect("ldd");
+        let shell = Path::new("/bin/sh");
+        assert!(is_dynamic(shell).expect("a program"));
+        let found = libraries(shell, &[shell.into(), shell.into()]).expect("ldd");
         assert!(
             found
                 .iter()
                 .any(|path| path.to_string_lossy().contains("libc")),
             "{found:?}"
         );
-        assert!(
-            libraries(Path::new("/etc/passwd"))
-                .expect("no program")
-                .is_empty()
-        );
+        assert!(found.iter().all(|path| path.is_file()), "{found:?}");
+        assert!(!is_dynamic(Path::new("/etc/passwd")).expect("no program"));
     }
 }

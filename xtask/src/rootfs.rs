@@ -21,6 +21,19 @@ const HOME: &str = "/root";
 /// The names under which kmod does its work.
 const KMOD_TOOLS: &[&str] = &["modprobe", "insmod", "rmmod", "lsmod", "modinfo", "depmod"];
 
+/// The program that is `iptables-legacy` and its like, and the names under which it is them.
+const IPTABLES: &str = "/usr/sbin/xtables-legacy-multi";
+const IPTABLES_TOOLS: &[&str] = &[
+    "iptables-legacy",
+    "iptables-legacy-save",
+    "iptables-legacy-restore",
+    "ip6tables-legacy",
+    "ip6tables-legacy-save",
+    "ip6tables-legacy-restore",
+];
+/// What iptables knows of matches and targets.
+const IPTABLES_EXTENSIONS: &str = "/usr/lib/x86_64-linux-gnu/xtables";
+
 /// A file, program or directory that is brought along: `SRC[:DST]`.
 #[derive(Clone, Debug)]
 pub(crate) struct Add {
@@ -159,7 +172,15 @@ fn skeleton(archive: &mut Initramfs) -> Result<()> {
         archive.link(&format!("/sbin/{tool}"), "/usr/bin/kmod");
         archive.link(&format!("/usr/sbin/{tool}"), "/usr/bin/kmod");
     }
-    Ok(())
+    iptables(archive).context("there is no iptables-legacy: install iptables")
+}
+
+fn iptables(archive: &mut Initramfs) -> Result<()> {
+    archive.program(IPTABLES, Path::new(IPTABLES))?;
+    for tool in IPTABLES_TOOLS {
+        archive.link(&format!("/usr/sbin/{tool}"), IPTABLES);
+    }
+    archive.libraries(IPTABLES_EXTENSIONS, Path::new(IPTABLES_EXTENSIONS))
 }
 
 /// Adds the kernel's own modules and these, indexed; returns what each of these depends on, by its name.

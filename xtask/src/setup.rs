@@ -19,6 +19,7 @@ pub(crate) const VM: &[&str] = &[
     "libelf1",
     "kmod",
     "busybox-static",
+    "iptables",
     "qemu-system-x86",
 ];
 
@@ -29,6 +30,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("make", "make"),
     ("kmod", "kmod"),
     ("busybox-static", "busybox"),
+    ("iptables", "xtables-legacy-multi"),
     ("qemu-system-x86", "qemu-system-x86_64"),
 ];
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The suite: one file a topic.
 
+mod bpfilter;
 mod c_api;
 mod callers;
 mod early;
@@ -37,6 +38,7 @@ const TOPICS: &[&Topic] = &[
     &c_api::demand::TOPIC,
     &c_api::confinement::TOPIC,
     &c_api::modules::TOPIC,
+    &bpfilter::TOPIC,
     &stress::TOPIC,
     &leaks::TOPIC,
 ];

@@ -102,15 +102,20 @@ pub fn check(entries: &[u8], number: u32, hooks: &Hooks) -> Result<(), Flaw> {
         return Err(Flaw::Number);
     }
     let notes = notes.get_mut(..count).ok_or(Flaw::Number)?;
-    check_hooks(hooks, notes)?;
     for note in notes.iter() {
         if let Some(offset) = note.jump {
             find(notes, offset.get()).ok_or(Flaw::Jump)?;
         }
     }
-    for (begin, _) in hooks.offsets() {
-        let begin = find(notes, begin).ok_or(Flaw::HookEntry)?;
-        walk(notes, begin)?;
+    let mut last = None;
+    for (begin, policy) in hooks.offsets() {
+        let first = find(notes, begin).ok_or(Flaw::HookEntry)?;
+        find(notes, policy).ok_or(Flaw::Underflow)?;
+        if last.is_some_and(|(before, above)| begin <= before || policy <= above) {
+            return Err(Flaw::HookOrder);
+        }
+        last = Some((begin, policy));
+        walk(notes, first)?;
     }
     Ok(())
 }
@@ -172,20 +177,6 @@ fn survey(entries: &[u8], hooks: &Hooks, notes: &mut [Note]) -> Result<usize, Fl
         at += rule.size;
     }
     Ok(count)
-}
-
-/// Each hook begins at an entry, and has its policy at one.
-fn check_hooks(hooks: &Hooks, notes: &[Note]) -> Result<(), Flaw> {
-    let mut last = None;
-    for (begin, policy) in hooks.offsets() {
-        find(notes, begin).ok_or(Flaw::HookEntry)?;
-        find(notes, policy).ok_or(Flaw::Underflow)?;
-        if last.is_some_and(|(before, above)| begin <= before || policy <= above) {
-            return Err(Flaw::HookOrder);
-        }
-        last = Some((begin, policy));
-    }
-    Ok(())
 }
 
 /// The number of the entry at `offset`.
@@ -256,10 +247,6 @@ enum Target {
 impl<'a> Rule<'a> {
     /// Reads the entry at the front of `bytes`, the rest of the blob.
     fn read(bytes: &'a [u8]) -> Result<Self, Flaw> {
-        // The kernel wants a byte behind the head before it looks at it.
-        if bytes.len() <= entry::LEN {
-            return Err(Flaw::Cut);
-        }
         let target_at = field(bytes, entry::TARGET_OFFSET)?;
         let size = field(bytes, entry::NEXT_OFFSET)?;
         let bytes = bytes.get(..size).ok_or(Flaw::Cut)?;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
 use crate::TABLE_MAX;
-use crate::blob::{Blob, Extension, Rule, Table, Target, flaws, rich, tables};
+use crate::blob::{Blob, Extension, Rule, Table, Target, flaws, rich};
+use crate::random::tables;
 use abi::replace;
 use proptest::prelude::*;
 
@@ -66,6 +67,13 @@ fn no_packet_goes_in_a_circle_that_none_can_reach() {
     assert_eq!(verdict(&blob), Ok(()));
     jump(&mut blob, 12, 15);
     assert_eq!(verdict(&blob), Err(Flaw::Loop));
+}
+
+#[test]
+fn a_jump_that_no_packet_can_reach_leads_to_an_entry_too() {
+    let mut blob = good(&rich());
+    blob.put(blob.target(15) + standard::VERDICT, blob.offset(15) + 8);
+    assert_eq!(verdict(&blob), Err(Flaw::Jump));
 }
 
 #[test]

@@ -15,3 +15,5 @@ mod table;
 mod blob;
 
 pub use table::{TABLE_MAX, TABLE_NAME, Table};
+#[cfg(test)]
+mod random;

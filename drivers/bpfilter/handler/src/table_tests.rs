@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 use super::*;
-use crate::blob::{self, Blob, Rule, Target, flaws, rich, tables};
+use crate::blob::{self, Blob, Rule, Target, flaws, rich};
+use crate::random::tables;
 use bpfilter_proto::OldCounters;
 use proptest::prelude::*;
 

@@ -2,9 +2,6 @@
 //! Tables as `iptables-legacy` sends them, and what can be wrong with one; for tests.
 
 use bpfilter_proto::abi::{entry, error, extension, replace, standard};
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::sample::select;
 use std::ops::Range;
 
 /// Where in `struct ipt_ip` the protocol is.
@@ -184,6 +181,18 @@ impl Blob {
         }
     }
 
+    /// Divides the room for matches of entry `n`: one of `first` bytes, and one for the rest.
+    fn split_matches(&mut self, n: usize, first: usize) {
+        let room = self.places[n] + entry::LEN..self.target(n);
+        for (at, end) in [
+            (room.start, room.start + first),
+            (room.start + first, room.end),
+        ] {
+            self.bytes[at + extension::NAME] = b'x';
+            self.put_short(at, end - at);
+        }
+    }
+
     fn rules(&mut self, rules: &[Rule], jumps: &mut Vec<(usize, usize)>) {
         for rule in rules {
             let head = self.head(&rule.ip);
@@ -294,7 +303,8 @@ pub(crate) fn rich() -> Table {
 /// What is wrong, and what makes it so of the [`rich`] table.
 pub(crate) type Flaw = (&'static str, fn(&mut Blob));
 
-/// A table can have each of these flaws. The names are those of `bpfilter_handler::check::Flaw`.
+/// Flaws for which the kernel, too, refuses a table. The names are those of
+/// `bpfilter_handler::check::Flaw`.
 #[rustfmt::skip]
 pub(crate) fn flaws() -> Vec<Flaw> {
     vec![
@@ -321,6 +331,8 @@ pub(crate) fn flaws() -> Vec<Flaw> {
         ("TargetSize", |blob| blob.put_short(blob.target(1), 48)),
         ("TargetSize", |blob| blob.put_short(blob.target(7), 56)),
         ("TargetSize", |blob| blob.put_short(blob.target(17), 72)),
+        ("TargetSize", |blob| { blob.lengthen(0, 8); blob.put_short(blob.target(0), 48) }),
+        ("TargetSize", |blob| { blob.lengthen(7, 8); blob.put_short(blob.target(7), 72) }),
         ("TargetEnd", |blob| blob.lengthen(0, 8)),
         ("TargetEnd", |blob| blob.lengthen(3, 48)),
         ("Verdict", |blob| blob.put(blob.target(0) + standard::VERDICT, 0)),
@@ -335,6 +347,8 @@ pub(crate) fn flaws() -> Vec<Flaw> {
         ("MatchSize", |blob| blob.put_short(blob.places[0] + entry::LEN, 44)),
         ("MatchSize", |blob| blob.put_short(blob.places[0] + entry::LEN, 56)),
         ("MatchSize", |blob| blob.put_short(blob.places[1] + entry::LEN, 0xfff8)),
+        ("MatchSize", |blob| blob.split_matches(1, 24)),
+        ("MatchSize", |blob| blob.split_matches(1, 44)),
         ("Name", |blob| { let at = blob.places[0] + entry::LEN + extension::NAME; blob.bytes[at..at + extension::NAME_LEN].fill(b'a') }),
         ("Name", |blob| { let at = blob.places[0] + entry::LEN + extension::NAME; blob.bytes[at..at + extension::NAME_LEN].fill(0) }),
         ("Name", |blob| { let at = blob.target(1) + extension::NAME; blob.bytes[at..at + extension::NAME_LEN].fill(b'a') }),
@@ -366,15 +380,17 @@ pub(crate) fn flaws() -> Vec<Flaw> {
         ("Jump", |blob| blob.put(blob.target(0) + standard::VERDICT, blob.offset(8) + 1)),
         ("Jump", |blob| blob.put(blob.target(8) + standard::VERDICT, blob.size())),
         ("Jump", |blob| blob.put(blob.target(8) + standard::VERDICT, i32::MAX as u32)),
-        ("Jump", |blob| blob.put(blob.target(15) + standard::VERDICT, 8)),
         // To itself, to the chain's begin, round two chains, and back to where all began.
         ("Loop", |blob| blob.put(blob.target(2) + standard::VERDICT, blob.offset(2))),
         ("Loop", |blob| blob.put(blob.target(8) + standard::VERDICT, blob.offset(8))),
         ("Loop", |blob| blob.put(blob.target(9) + standard::VERDICT, blob.offset(8))),
         ("Loop", |blob| blob.put(blob.target(12) + standard::VERDICT, blob.offset(8))),
         ("Loop", |blob| blob.put(blob.target(12) + standard::VERDICT, blob.offset(1))),
-        // The last chain's return is not for all packets any more.
-        ("Open", |blob| { blob.put(blob.target(12) + standard::VERDICT, blob.offset(15)); blob.put(blob.target(15) + standard::VERDICT, blob.offset(17)) }),
+        // A jump behind the last chain; and into the last chain, whose return is not for all packets.
+        ("Open", |blob| blob.put(blob.target(12) + standard::VERDICT, blob.offset(17))),
+        ("Open", |blob| { blob.bytes[blob.places[16]] = 1; blob.put(blob.target(12) + standard::VERDICT, blob.offset(16)) }),
+        // The same by a rule for all packets, which come back from where it sends them.
+        ("Open", |blob| { blob.bytes[blob.places[16]] = 1; blob.put(blob.target(12) + standard::VERDICT, blob.offset(15)); blob.put(blob.target(15) + standard::VERDICT, blob.offset(10)) }),
     ]
 }
 
@@ -389,47 +405,4 @@ impl Blob {
         self.put(one, second);
         self.put(other, first);
     }
-}
-
-/// Tables in which a chain goes only to chains behind it.
-pub(crate) fn tables() -> impl Strategy<Value = Table> {
-    const CHAINS: usize = 4;
-    let target = |first| {
-        let verdict = [
-            standard::DROP,
-            standard::ACCEPT,
-            standard::QUEUE,
-            standard::RETURN,
-        ];
-        let verdict = select(verdict.to_vec()).prop_map(Target::Verdict).boxed();
-        let data = vec(any::<u8>(), 0..40);
-        let other = data.prop_map(|data| Target::Extension(Extension::new("OTHER", 1, &data)));
-        if first < CHAINS {
-            let chain = (first..CHAINS).prop_map(Target::Chain);
-            prop_oneof![verdict, other, chain].boxed()
-        } else {
-            prop_oneof![verdict, other].boxed()
-        }
-    };
-    let rules = move |first| {
-        let matches = vec((any::<u8>(), vec(any::<u8>(), 0..40)), 0..3);
-        let rule = (any::<[u8; 32]>(), 0_u8..4, matches, target(first));
-        let rule = rule.prop_map(|(ip, flags, matches, target)| {
-            let mut rule = Rule::all(target);
-            rule.ip[..32].copy_from_slice(&ip);
-            rule.ip[entry::FLAGS] = flags;
-            for (revision, data) in matches {
-                rule = rule.matching("match", revision, &data);
-            }
-            rule
-        });
-        vec(rule, 0..4)
-    };
-    let policy = || select(vec![standard::DROP, standard::ACCEPT]);
-    let hook = || (rules(0), policy());
-    let chains = (rules(1), rules(2), rules(3), rules(4));
-    ([hook(), hook(), hook()], chains).prop_map(|(hooks, (a, b, c, d))| Table {
-        hooks,
-        chains: vec![("a", a), ("b", b), ("c", c), ("d", d)],
-    })
 }
