@@ -9,23 +9,21 @@
  * No reference to the module is held meanwhile: a caller must not be able to keep it loaded. Why no
  * code is unmapped under anybody:
  *
- * 1. ftrace's callback counts whom it sends here, before the first instruction of ours; and then it
- *    looks whether the hook is closed. So who is sent here is in the count, and once the hook is
- *    closed and the count has been seen at 0, nobody is sent here any more.
- * 2. A caller counts itself out when nothing of ours is left to do but to return. As long as it is
+ * 1. Who is sent here is counted in ftrace's callback, so before the first instruction of ours.
+ * 2. unregister_ftrace_function() returns when no callback runs and none will. From then on the
+ *    count only falls.
+ * 3. A caller counts itself out when nothing of ours is left to do but to return. As long as it is
  *    in the kernel's own function, to which it came by a call and not by a jump, it is counted.
- * 3. So by then callers are at most between that and their return instruction, where nobody sleeps.
- *    They may have been preempted there. A grace period of RCU-tasks that begins now ends when each
- *    task has gone on until it slept of its own accord, or was in user space.
- * 4. The callback itself may still run, in vain. unregister_ftrace_function() returns when it does
- *    not, and never will.
+ * 4. So once the count is 0, callers are at most between that and their return instruction, where
+ *    nobody sleeps. They may have been preempted there; synchronize_rcu_tasks() returns when
+ *    each task that was has gone on until it slept of its own accord, or was in user space.
  */
 #include <linux/capability.h>
 #include <linux/compat.h>
 #include <linux/ftrace.h>
 #include <linux/module.h>
 #include <linux/netfilter.h>
-#include <linux/rcupdate_wait.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/uaccess.h>
 #include <net/sock.h>
@@ -42,7 +40,6 @@
 
 static const struct umd_mod_sockopt_server *server;
 static atomic_t callers = ATOMIC_INIT(0);
-static bool closed;
 
 /* Is this call for Rust at all? If not, it is as if we were not there. */
 static bool is_served(const struct sock *sk, unsigned int len)
@@ -120,11 +117,6 @@ static void notrace redirect(unsigned long ip, unsigned long parent_ip, struct f
 	if (within_module_core(parent_ip, THIS_MODULE))
 		return;
 	atomic_inc(&callers);
-	smp_mb__after_atomic();
-	if (READ_ONCE(closed)) {
-		atomic_dec(&callers);
-		return;
-	}
 	ftrace_regs_set_instruction_pointer(fregs, is_get ? (unsigned long)hooked_get :
 							    (unsigned long)hooked_set);
 }
@@ -164,22 +156,12 @@ int umd_mod_sockopt_begin(const struct umd_mod_sockopt_server *new_server)
  */
 void umd_mod_sockopt_end(void)
 {
-	struct rcu_synchronize left;
-
-	WRITE_ONCE(closed, true);
-	smp_mb();
-	while (atomic_read(&callers))
-		schedule_timeout_idle(1);
-	/* Both wait for the like; side by side they take half as long. */
-	init_rcu_head_on_stack(&left.head);
-	init_completion(&left.completion);
-	call_rcu_tasks(&left.head, wakeme_after_rcu);
 	unregister_ftrace_function(&ops);
-	wait_for_completion(&left.completion);
-	destroy_rcu_head_on_stack(&left.head);
+	while (atomic_read_acquire(&callers))
+		schedule_timeout_idle(1);
+	synchronize_rcu_tasks();
 	ftrace_free_filter(&ops);
 	server = NULL;
-	closed = false;
 }
 
 /* From and to the memory of the calling task. */
