@@ -669,9 +669,13 @@ fn stopped(context: &Context) -> Result<()> {
     context.at_deadline(ms(1_000), took)
 }
 
-/// Four clients that save the kernel's table again and again while there is trouble; how often they did.
-/// Whatever happens, they get what they got before.
-fn under_load(trouble: impl FnOnce() -> Result<()>) -> Result<u32> {
+/// How long there is trouble at least, and how many tables are saved meanwhile.
+const TIME: Duration = ms(1_000);
+const SERVED: u32 = 10;
+
+/// Four clients that save the kernel's table again and again while there is trouble, round after
+/// round. Whatever happens, they get what they got before.
+fn under_load(rounds: u32, mut trouble: impl FnMut(u32) -> Result<()>) -> Result<()> {
     // A kernel's table that is asked for by several at first can be missing, with us or without.
     run(&[
         "iptables-legacy",
@@ -685,6 +689,7 @@ fn under_load(trouble: impl FnOnce() -> Result<()>) -> Result<u32> {
     let expected = save(&["-t", "filter"])?;
     let over = AtomicBool::new(false);
     let (served, wrong) = (AtomicU32::new(0), Mutex::new(Vec::new()));
+    let mut round = 0;
     let troubled = thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -701,55 +706,53 @@ fn under_load(trouble: impl FnOnce() -> Result<()>) -> Result<u32> {
                 }
             });
         }
-        let troubled = trouble();
+        let begin = Instant::now();
+        let enough = |round| round >= rounds && served.load(Ordering::Relaxed) >= SERVED;
+        let mut troubled = Ok(());
+        while troubled.is_ok()
+            && (begin.elapsed() < TIME || (!enough(round) && begin.elapsed() < 20 * TIME))
+        {
+            troubled = trouble(round).with_context(|| format!("round {round}"));
+            round += 1;
+        }
         over.store(true, Ordering::Relaxed);
         troubled
     });
     let wrong = wrong.into_inner().unwrap_or_default();
     ensure!(wrong.is_empty(), "clients got {wrong:?}");
     troubled?;
-    run(&["iptables-legacy", "-F"])?;
-    Ok(served.into_inner())
+    let served = served.into_inner();
+    ensure!(
+        round >= rounds && served >= SERVED,
+        "only {round} rounds, and {served} tables saved"
+    );
+    run(&["iptables-legacy", "-F"]).map(drop)
 }
-
-/// How long there is trouble, and how much at least.
-const TIME: Duration = ms(1_000);
-const TIMES: u32 = 10;
 
 fn killed(_: &Context) -> Result<()> {
     let mut kills = 0;
-    let served = under_load(|| {
-        let begin = Instant::now();
-        while begin.elapsed() < TIME || (kills < TIMES && begin.elapsed() < 10 * TIME) {
-            let killed = DRIVER
-                .pid()
-                .and_then(|pid| process::signal(pid, Signal::KILL));
-            kills += u32::from(killed.is_ok());
-            thread::sleep(Duration::from_micros(3_000 + u64::from(kills % 7) * 1_700));
-        }
+    under_load(20, |round| {
+        // There may be none just now.
+        let killed = DRIVER
+            .pid()
+            .and_then(|pid| process::signal(pid, Signal::KILL));
+        kills += u32::from(killed.is_ok());
+        thread::sleep(Duration::from_micros(3_000 + u64::from(round % 7) * 1_700));
         Ok(())
     })?;
-    ensure!(kills >= TIMES, "only {kills} handlers were killed");
-    ensure!(served >= 10, "only {served} tables were saved");
+    ensure!(kills >= 5, "only {kills} handlers were killed");
     DRIVER.restart()?;
     info("bpfilter").map(drop).context("afterwards")
 }
 
 fn unloaded(context: &Context) -> Result<()> {
     let file = modules::file(MODULE)?;
-    let mut rounds = 0;
-    let served = under_load(|| {
-        let begin = Instant::now();
-        while begin.elapsed() < TIME || (rounds < TIMES / 2 && begin.elapsed() < 10 * TIME) {
-            remove(context).with_context(|| format!("round {rounds}"))?;
-            modules::insert(&file).context("loading it again")?;
-            thread::sleep(Duration::from_micros(u64::from(rounds % 5) * 9_000));
-            rounds += 1;
-        }
+    under_load(5, |round| {
+        remove(context)?;
+        modules::insert(&file).context("loading it again")?;
+        thread::sleep(Duration::from_micros(u64::from(round % 5) * 9_000));
         Ok(())
     })?;
-    ensure!(rounds >= TIMES / 2, "only {rounds} rounds");
-    ensure!(served >= 10, "only {served} tables were saved");
     info("bpfilter").map(drop).context("afterwards")
 }
 
