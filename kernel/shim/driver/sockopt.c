@@ -122,8 +122,8 @@ static void notrace redirect(unsigned long ip, unsigned long parent_ip, struct f
 }
 
 /*
- * Livepatch's choice of flags: registers for arguments and the instruction pointer are there without
- * SAVE_REGS, which costs more. PERMANENT: while we are here, ftrace cannot be switched off.
+ * Livepatch's choice of flags: arguments and the instruction pointer are there without SAVE_REGS,
+ * which costs more. PERMANENT: while we are here, ftrace cannot be switched off.
  */
 static struct ftrace_ops ops = {
 	.func = redirect,
