@@ -111,6 +111,12 @@ fn handler() -> Result<i32> {
     DRIVER.pid()
 }
 
+/// What the kernel says of its own table, which takes a module to be there.
+fn kernels_info() -> Result<Vec<u8>> {
+    modules::load("iptable_filter")?;
+    info("filter").context("the kernel's table")
+}
+
 fn starts(_: &Context) -> Result<()> {
     DRIVER.expect("starts", "0")?;
     run(&["iptables-legacy", "-vnL"])?;
@@ -466,7 +472,7 @@ fn asked_by_others(table: &str) -> Result<Vec<(&'static str, Result<(), Errno>)>
 
 fn unprivileged(_: &Context) -> Result<()> {
     handler()?;
-    info("filter")?;
+    kernels_info()?;
     for (table, missing) in [("filter", false), ("bpfilter", true)] {
         let plain = without_hook(|| asked_by_others(table))?;
         handler()?;
@@ -493,7 +499,7 @@ fn unprivileged(_: &Context) -> Result<()> {
 
 fn compat(_: &Context) -> Result<()> {
     handler()?;
-    info("filter")?;
+    kernels_info()?;
     let ask = |table| {
         Actor::spawn(&["info32", table])?
             .wait()
@@ -510,7 +516,7 @@ fn compat(_: &Context) -> Result<()> {
 
 fn long_options(_: &Context) -> Result<()> {
     handler()?;
-    info("filter")?;
+    kernels_info()?;
     for table in ["filter", "bpfilter"] {
         for (length, wanted) in [(OPTION_MAX, 1), (OPTION_MAX + 1, 0), (4 * OPTION_MAX, 0)] {
             let mut value = named(table, length);
@@ -657,7 +663,7 @@ fn ip_tables(_: &Context) -> Result<()> {
 }
 
 fn stopped(context: &Context) -> Result<()> {
-    let expected = info("filter")?;
+    let expected = kernels_info()?;
     process::signal(handler()?, Signal::STOP)?;
     let (told, took) = timed(|| info("filter"));
     ensure!(told == Ok(expected.clone()), "it gave {told:?}");
@@ -757,7 +763,7 @@ fn unloaded(context: &Context) -> Result<()> {
 }
 
 fn abandoned(context: &Context) -> Result<()> {
-    let expected = info("filter")?;
+    let expected = kernels_info()?;
     DRIVER.set("deadline_ms", "60000")?;
     let pid = handler()?;
     process::signal(pid, Signal::STOP)?;
