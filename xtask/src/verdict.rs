@@ -50,13 +50,15 @@ const COMPLAINTS: &[&str] = &[
     "------------[ cut here ]",
 ];
 
-/// Complaints that come with an oops.
+/// Complaints that come with an oops, or are as good as one.
 const OOPSES: &[&str] = &[
     "BUG:",
     "kernel BUG at",
     "Oops",
     "general protection fault",
     "double fault",
+    // An emulator that was kept waiting itself.
+    "IO-APIC + timer doesn't work",
 ];
 
 /// What the kernel says when the first module from outside its tree is loaded.
@@ -178,6 +180,13 @@ mod tests {
         let tainted = OOPS.replace("TAINT", "Tainted: G           OE");
         assert!(matches!(of(&tainted), Verdict::Bad(_)));
         assert!(matches!(after_boot(&early), Verdict::Bad(_)));
+    }
+
+    #[test]
+    fn a_timer_that_does_not_tick_is_the_emulators() {
+        let panic = "Kernel panic - not syncing: IO-APIC + timer doesn't work!  Boot with apic=debug\n\
+                     CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.1.0\n";
+        assert!(matches!(of(panic), Verdict::Emulator(_)));
     }
 
     #[test]
