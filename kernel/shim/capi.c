@@ -86,6 +86,9 @@ int fork_usermode_driver(struct umd_info *info)
 	if (!process)
 		return error;
 	error = attach(info, process);
+	/* Nobody has a file of it that could be closed. */
+	if (error)
+		umd_process_kill(umd_rs_process_pid(process));
 	umd_rs_process_put(process);
 	return error;
 }
@@ -180,20 +183,25 @@ static bool is_loaded(void *mgmt)
 int umd_mgmt_send_recv(struct umd_mgmt *mgmt, void *in, size_t in_len, void *out, size_t out_len)
 {
 	struct vfsmount *mount;
-	int error;
+	int error = -ENOPROTOOPT;
+	u64 begin;
 
 	if (!mgmt || (in_len && !in) || (out_len && !out))
 		return -EINVAL;
+	begin = umd_now();
 	mount = loaded(mgmt);
-	error = mount ? umd_rs_blob_call(mount, mgmt, in, in_len, out, out_len) : -ENOPROTOOPT;
+	if (mount)
+		error = umd_rs_blob_call(mount, mgmt, begin, in, in_len, out, out_len);
 	/* Not loaded, or not any more. */
 	if (error != -ENOPROTOOPT || !mgmt->kmod)
 		return error;
-	error = umd_rs_module_request(mgmt->kmod, is_loaded, mgmt);
+	error = umd_rs_module_request(mgmt->kmod, begin, is_loaded, mgmt);
 	if (error)
 		return error;
 	mount = loaded(mgmt);
-	return mount ? umd_rs_blob_call(mount, mgmt, in, in_len, out, out_len) : -ENOPROTOOPT;
+	if (!mount)
+		return -ENOPROTOOPT;
+	return umd_rs_blob_call(mount, mgmt, begin, in, in_len, out, out_len);
 }
 
 int umd_mgmt_load_with(struct umd_mgmt *mgmt, char *start, char *end,

@@ -11,7 +11,15 @@
 #include <linux/pagemap.h>
 #include <linux/poll.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 #include "shim.h"
+
+/* Before 6.4 it was a plain member. */
+#ifdef iter_iov_addr
+#define UMD_IOVEC(iter) iter_iov(iter)
+#else
+#define UMD_IOVEC(iter) ((iter)->iov)
+#endif
 
 static ssize_t channel_read(struct file *file, char __user *to, size_t len, loff_t *pos)
 {
@@ -21,6 +29,28 @@ static ssize_t channel_read(struct file *file, char __user *to, size_t len, loff
 static ssize_t channel_write(struct file *file, const char __user *from, size_t len, loff_t *pos)
 {
 	return umd_rs_channel_write(file->private_data, from, len, file->f_flags & O_NONBLOCK);
+}
+
+/*
+ * readv(2), which some C libraries read with: one part, for a second one would wait for more than there is.
+ */
+static ssize_t channel_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	const struct iovec *part;
+	struct file *file = iocb->ki_filp;
+	size_t skip = to->iov_offset;
+	unsigned long i;
+
+	if (iter_is_ubuf(to))
+		return channel_read(file, to->ubuf + skip, iov_iter_count(to), NULL);
+	if (!iter_is_iovec(to))
+		return -EINVAL;
+	part = UMD_IOVEC(to);
+	for (i = 0; i < to->nr_segs; i++, skip = 0)
+		if (part[i].iov_len > skip)
+			return channel_read(file, part[i].iov_base + skip,
+					    min(part[i].iov_len - skip, iov_iter_count(to)), NULL);
+	return 0;
 }
 
 static __poll_t channel_poll(struct file *file, struct poll_table_struct *table)
@@ -37,6 +67,7 @@ static int channel_release(struct inode *inode, struct file *file)
 static const struct file_operations channel_fops = {
 	.owner = THIS_MODULE,
 	.read = channel_read,
+	.read_iter = channel_read_iter,
 	.write = channel_write,
 	.poll = channel_poll,
 	.release = channel_release,

@@ -133,9 +133,10 @@ struct vfsmount *umd_rs_blob_load(const char *name, const void *data, size_t len
 				  int *error);
 int umd_rs_blob_unload(struct vfsmount *mount);
 void *umd_rs_blob_fork(struct vfsmount *mount, int *error);	/* a reference, or NULL and an error */
-int umd_rs_blob_call(struct vfsmount *mount, const void *context, const void *request,
+/* For a call that began at begin, as umd_now() told it: its deadline holds for both. */
+int umd_rs_blob_call(struct vfsmount *mount, const void *context, u64 begin, const void *request,
 		     size_t request_len, void *reply, size_t reply_len);
-int umd_rs_module_request(const char *name, bool (*is_loaded)(void *), void *context);
+int umd_rs_module_request(const char *name, u64 begin, bool (*is_loaded)(void *), void *context);
 void umd_rs_module_came(const char *name);
 void umd_rs_process_get(void *process);				/* any context */
 void umd_rs_process_put(void *process);

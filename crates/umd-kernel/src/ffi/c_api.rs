@@ -10,7 +10,7 @@ use crate::host::{c_api, lease, loader, registry};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::NonNull;
 use umd_core::error::Errno;
-use umd_core::policy::Policy;
+use umd_core::policy::{Instant, Policy};
 
 /// Context: umd.ko's init.
 #[unsafe(no_mangle)]
@@ -142,6 +142,7 @@ unsafe extern "C" fn umd_rs_blob_fork(
 unsafe extern "C" fn umd_rs_blob_call(
     mount: *const c_void,
     context: *const c_void,
+    begin: u64,
     request: *const u8,
     request_len: usize,
     reply: *mut u8,
@@ -152,7 +153,14 @@ unsafe extern "C" fn umd_rs_blob_call(
     let (Ok(request), Ok(reply)) = buffers else {
         return negative(Errno::EINVAL);
     };
-    status(c_api::call(mount.addr(), context.addr(), request, reply))
+    let begin = Instant::from_nanos(begin);
+    status(c_api::call(
+        mount.addr(),
+        context.addr(),
+        begin,
+        request,
+        reply,
+    ))
 }
 
 /// # Safety
@@ -161,13 +169,15 @@ unsafe extern "C" fn umd_rs_blob_call(
 #[unsafe(no_mangle)]
 unsafe extern "C" fn umd_rs_module_request(
     name: NonNull<c_char>,
+    begin: u64,
     is_loaded: unsafe extern "C" fn(*mut c_void) -> bool,
     context: *mut c_void,
 ) -> c_int {
     // SAFETY: by this function's contract.
     let name = unsafe { CStr::from_ptr(name.as_ptr()) };
+    let begin = Instant::from_nanos(begin);
     // SAFETY: by this function's contract.
-    status(c_api::request_module(name, || unsafe {
+    status(c_api::request_module(name, begin, || unsafe {
         is_loaded(context)
     }))
 }

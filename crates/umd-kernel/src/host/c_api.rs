@@ -15,7 +15,7 @@ use crate::ffi::wait;
 use core::ffi::CStr;
 use umd_core::error::{Errno, Error, Seen, StartError};
 use umd_core::host::Lost;
-use umd_core::policy::{Framing, Lockdown, Policy, RestartPolicy, Span};
+use umd_core::policy::{Framing, Instant, Lockdown, Policy, RestartPolicy, Span};
 use umd_core::transfer::Ended;
 
 /// What the C API promises its callers where they say nothing else.
@@ -110,7 +110,8 @@ pub fn unload(mount: usize) -> Result<(), Errno> {
         .ok_or(Errno::EINVAL)?;
     let driver = taken.as_ref().registration.driver();
     match driver.keeper() {
-        Keeper::Host => driver.withdraw(),
+        // Whoever drops the registration waits for its death.
+        Keeper::Host => driver.recall(),
         // Its process stays his until he has let go of it.
         Keeper::Owner => {}
     }
@@ -163,26 +164,37 @@ fn exchange_with(process: &Process, request: &[u8], reply: &mut [u8]) -> Result<
     })
 }
 
-/// One call of the managed driver of this owner. Context: may sleep.
+/// One call of the managed driver of this owner, which began at `begin`. Context: may sleep.
 ///
 /// # Errors
 ///
 /// `ENOPROTOOPT`: there is no blob at this mount, or there is none any more.
-pub fn call(mount: usize, owner: usize, request: &[u8], reply: &mut [u8]) -> Result<(), Errno> {
+pub fn call(
+    mount: usize,
+    owner: usize,
+    begin: Instant,
+    request: &[u8],
+    reply: &mut [u8],
+) -> Result<(), Errno> {
     let driver = find(mount, Some(owner)).ok_or(Errno::ENOPROTOOPT)?;
-    Driver::call(&driver, request, reply, None)
+    let left = begin.after(driver.deadline()).since(wait::now());
+    Driver::call(&driver, request, reply, Some(left))
         .map(drop)
         .map_err(errno)
 }
 
-/// Loads the module that brings a managed driver. Context: may sleep.
+/// Loads the module that brings a managed driver, for a call that began at `begin`. Context: may sleep.
 ///
 /// # Errors
 ///
 /// `ENOPROTOOPT`: it does not, or did not a short while ago.
-pub fn request_module(name: &CStr, is_loaded: impl Fn() -> bool) -> Result<(), Errno> {
+pub fn request_module(
+    name: &CStr,
+    begin: Instant,
+    is_loaded: impl Fn() -> bool,
+) -> Result<(), Errno> {
     let name = ModuleName::new(name).map_err(|_| Errno::ENOPROTOOPT)?;
-    let deadline = wait::now().after(POLICY.deadline);
+    let deadline = begin.after(POLICY.deadline);
     loader::request(&name, deadline, is_loaded).map_err(errno)
 }
 

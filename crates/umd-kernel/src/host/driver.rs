@@ -272,19 +272,35 @@ impl Driver {
             unloaded.then(|| inner.image.take()).flatten()
         });
         let profile = predecessor.profile.load(Ordering::Relaxed);
-        image.is_some_and(|image| {
-            self.update_inner(|inner| {
-                self.profile.store(profile, Ordering::Relaxed);
-                inner.image = Some(image);
-                inner.lifecycle.loaded();
-            });
+        let mut given = image;
+        let taken = self.update_inner(|inner| {
+            // Another loader may have been faster.
+            if inner.image.is_some() || given.is_none() {
+                return false;
+            }
+            self.profile.store(profile, Ordering::Relaxed);
+            inner.image = given.take();
+            inner.lifecycle.loaded();
             true
-        })
+        });
+        if given.is_some() {
+            // Back to where it came from: it must not be dropped here.
+            predecessor.update_inner(|inner| core::mem::swap(&mut inner.image, &mut given));
+        }
+        taken
     }
 
-    /// Takes the image away. Calls that have a worker may end within the deadline, then it is aborted; the
-    /// handler is killed and its death awaited. Context: may sleep.
+    /// Takes the image away, as [`recall`](Self::recall) does, and waits for the handler's death. Context: may
+    /// sleep.
     pub fn withdraw(&self) {
+        self.recall();
+        let until = wait::now().after(UNLOAD_LIMIT);
+        self.listen(until, || self.is_lifeless());
+    }
+
+    /// Takes the image away. Calls that have a worker may end within the deadline, then they are aborted and
+    /// the handler is killed. Context: may sleep.
+    pub fn recall(&self) {
         // Dropped last: processes may still be made from it.
         let _image = self.update_inner(|inner| {
             inner.lifecycle.withdrawn();
@@ -293,8 +309,6 @@ impl Driver {
         let until = wait::now().after(self.deadline());
         self.listen(until, || self.inner.lock().lifecycle.is_quiet());
         self.end(Lifecycle::restart);
-        let until = wait::now().after(UNLOAD_LIMIT);
-        self.listen(until, || self.is_lifeless());
     }
 
     /// Waits until a condition holds that a call's return or a process's end can bring about.
@@ -459,9 +473,7 @@ impl Driver {
     /// One call or process less.
     fn leave(&self, count: &AtomicUsize) {
         count.fetch_sub(1, Ordering::SeqCst);
-        if self.listeners.load(Ordering::SeqCst) > 0 {
-            self.quiet.wake(0);
-        }
+        self.tell();
     }
 
     /// A process is of no use any more. Context: any.
@@ -495,7 +507,15 @@ impl Driver {
             (change(&mut inner), inner.lifecycle.wakeup())
         };
         self.wake(wakeup);
+        self.tell();
         result
+    }
+
+    /// Something changed that somebody may listen for.
+    fn tell(&self) {
+        if self.listeners.load(Ordering::SeqCst) > 0 {
+            self.quiet.wake(0);
+        }
     }
 
     /// Puts the process in its slot, and says what it is made from, unless the slot's start was given up meanwhile: then an unload

@@ -40,21 +40,24 @@ impl Lease {
         let no_memory = |error: Error| error.errno();
         let lock = SpinLock::try_new(driver.clone()).map_err(no_memory)?;
         let lease = Arc::try_new(Self(lock)).map_err(no_memory)?;
-        driver.provide(name, blob)?;
-        leases
-            .insert(lease.clone(), |_| false)
-            .inspect_err(|_| driver.withdraw())?;
+        // First, so that the next driver of this name finds it.
+        leases.insert(lease.clone(), |_| false)?;
+        driver.provide(name, blob).inspect_err(|_| lease.end())?;
         Ok(lease)
     }
 
     /// Takes it away again. Context: may sleep.
     pub fn withdraw(this: &Arc<Self>) {
-        // From here on no driver can adopt it.
-        if let Some(leases) = LEASES.get() {
-            drop(leases.take(|lease| lease.as_raw() == this.as_raw()));
-        }
+        this.end();
         let driver = this.0.lock().clone();
         driver.withdraw();
+    }
+
+    /// From here on no driver can adopt it.
+    fn end(&self) {
+        if let Some(leases) = LEASES.get() {
+            drop(leases.take(|lease| core::ptr::eq(&raw const **lease, self)));
+        }
     }
 
     /// Has a driver that was just registered take over what its predecessor was given. Context: any.

@@ -191,7 +191,13 @@ impl Process {
         let result = raw::spawn(this, image, deadline)
             .map_err(|errno| this.exec_error(errno))
             .and_then(|()| match this.driver.framing() {
-                Framing::Stream => Ok(()),
+                // Dead or alive, but not unwanted.
+                Framing::Stream => match this.ended() {
+                    Some(ended @ (Ended::Aborted(_) | Ended::TimedOut(_))) => {
+                        Err(start_error(ended))
+                    }
+                    _ => Ok(()),
+                },
                 Framing::Framed | Framing::Raw => this.await_hello(),
             });
         if result.is_err() {
@@ -251,7 +257,7 @@ impl Process {
             Framing::Framed | Framing::Raw => {
                 self.exchange_alone(request, reply, Wanted::All, deadline)
             }
-            Framing::Stream => self.exchange_in_turn(request, reply, Wanted::All, deadline),
+            Framing::Stream => self.exchange_in_turn(request, reply, Wanted::All, Some(deadline)),
         }
     }
 
@@ -261,28 +267,42 @@ impl Process {
         request: &[u8],
         reply: &mut [u8],
         wanted: Wanted,
-        deadline: Instant,
+        deadline: Option<Instant>,
     ) -> Result<Answer, Lost> {
-        let _turn = Turn::take(self, deadline)?;
-        let enough = match wanted {
-            Wanted::All => reply.len(),
-            Wanted::Any => 1,
-        };
+        let _turn = Turn::take(self, deadline.unwrap_or_else(|| self.patience()))?;
         // What is there already may do, even if the process is dead by now.
-        if request.is_empty() {
-            let popped = self
-                .with(|channel| (channel.kept.len() >= enough).then(|| channel.kept.pop(reply)));
-            if let Some(length) = popped {
-                self.queues.wake(HANDLER);
-                return Ok(Answer::Reply(length));
-            }
+        if let Some(answer) = self.kept(request, reply, wanted) {
+            return Ok(answer);
         }
+        // The handler of an owner has its time, however long the turn took.
+        let deadline = deadline.unwrap_or_else(|| self.patience());
         let result = self.exchange_alone(request, reply, wanted, deadline);
+        if let Err(Lost::Worker(_)) = result
+            && let Some(answer) = self.kept(request, reply, wanted)
+        {
+            // Its last words, which came before its end.
+            return Ok(answer);
+        }
         if let Err(Lost::Worker(Ended::Broken(..))) = result {
             // It may have been found out only now.
             self.end();
         }
         result
+    }
+
+    /// Whoever only wants to receive, and as much as was kept, need not ask.
+    fn kept(&self, request: &[u8], reply: &mut [u8], wanted: Wanted) -> Option<Answer> {
+        if !request.is_empty() {
+            return None;
+        }
+        let enough = match wanted {
+            Wanted::All => reply.len(),
+            Wanted::Any => 1,
+        };
+        let length =
+            self.with(|channel| (channel.kept.len() >= enough).then(|| channel.kept.pop(reply)))?;
+        self.queues.wake(HANDLER);
+        Some(Answer::Reply(length))
     }
 
     fn exchange_alone(
@@ -304,8 +324,9 @@ impl Process {
                     self.publish(channel);
                     return Err(Ended::Broken(Violation::Unasked, Seen::Unread));
                 }
-                let filled = match request {
-                    [] => channel.kept.pop(reply),
+                // Of a dead process it stays where it is.
+                let filled = match (request, channel.transfer.ended()) {
+                    ([], None) => channel.kept.pop(reply),
                     _ => 0,
                 };
                 let room = Room {
@@ -367,8 +388,7 @@ impl Process {
 
     /// The owner of a stream asks: all of the request goes out, and the reply is filled. Context: may sleep.
     pub fn stream_exchange(&self, request: &[u8], reply: &mut [u8]) -> Result<(), Lost> {
-        let deadline = self.patience();
-        self.exchange_in_turn(request, reply, Wanted::All, deadline)
+        self.exchange_in_turn(request, reply, Wanted::All, None)
             .map(drop)
     }
 
@@ -377,7 +397,7 @@ impl Process {
         if to.is_empty() {
             return Ok(0);
         }
-        match self.exchange_in_turn(&[], to, Wanted::Any, self.patience()) {
+        match self.exchange_in_turn(&[], to, Wanted::Any, None) {
             Ok(Answer::Reply(length)) => Ok(length),
             Err(Lost::Worker(Ended::TimedOut(_))) => Err(Errno::ETIMEDOUT),
             Err(Lost::Worker(Ended::Lockdown(_))) => Err(Errno::EPERM),
@@ -399,21 +419,22 @@ impl Process {
         let mut left = from;
         while !left.is_empty() {
             self.make_room(|channel| &mut channel.ahead)?;
+            let piece = left.get(..PIECE).unwrap_or(left);
             let pushed = self.with(|channel| match channel.transfer.ended() {
-                None => Ok(channel.ahead.push(left)),
+                None => Ok(channel.ahead.push(piece)),
                 Some(Ended::TimedOut(_)) => Err(Errno::ETIMEDOUT),
                 Some(Ended::Lockdown(_)) => Err(Errno::EPERM),
                 Some(_) => Err(Errno::EPIPE),
             })?;
             self.queues.wake(HANDLER);
             left = left.get(pushed..).unwrap_or_default();
-            if left.is_empty() {
-                break;
+            if pushed == piece.len() {
+                continue;
             }
             // All but the last of it goes by hand, one byte at least: then there is room for the rest.
             let by_hand = left.len().saturating_sub(PIPE_CAPACITY).max(1);
             let (now, later) = left.split_at_checked(by_hand).unwrap_or((left, &[]));
-            match self.exchange_in_turn(now, &mut [], Wanted::All, self.patience()) {
+            match self.exchange_in_turn(now, &mut [], Wanted::All, None) {
                 Ok(_) => left = later,
                 Err(Lost::Worker(Ended::TimedOut(_))) => return Err(Errno::ETIMEDOUT),
                 Err(Lost::Worker(Ended::Lockdown(_))) => return Err(Errno::EPERM),
@@ -843,6 +864,11 @@ impl<'p> Turn<'p> {
             taken.get()
         });
         match (taken.get(), waited) {
+            // Too late all the same: a handler is not to be killed by a deadline that it never had.
+            (true, _) if wait::now() >= deadline => {
+                drop(Self(process));
+                Err(Lost::Worker(Ended::TimedOut(Seen::Unread)))
+            }
             (true, _) => Ok(Self(process)),
             (false, Err(Interrupted)) => Err(Lost::Caller(Withdrawn::Free)),
             (false, Ok(())) => Err(Lost::Worker(Ended::TimedOut(Seen::Unread))),
