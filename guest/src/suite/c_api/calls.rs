@@ -45,6 +45,7 @@ pub(crate) const TOPIC: Topic = Topic {
         test("an exchange takes what the files do not: all of it", mixed),
         test("exchanges of every size", sizes),
         test("a reply that comes byte by byte", bytewise),
+        test("a handler that reads with room for more", in_parts),
         test("a reply that streams while the request is read", streamed),
         test("half exchanges", halves),
         test("buffers on the heap, in the module, on the stack", buffers),
@@ -282,6 +283,14 @@ fn sizes(_: &Context) -> Result<()> {
 fn bytewise(_: &Context) -> Result<()> {
     let process = Process::start("c-bytewise")?;
     process.api.repeat("ask 0", '1', 64, 4096)?;
+    process.echo()
+}
+
+fn in_parts(_: &Context) -> Result<()> {
+    let process = Process::start("c-in-parts")?;
+    for size in [64, 65_537] {
+        process.api.repeat("ask 0", 'v', size, 64)?;
+    }
     process.echo()
 }
 
