@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Nothing stays behind, however often.
 
-use std::thread;
+use std::{fs, thread};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -54,7 +54,7 @@ fn holdings() -> Result<Holdings> {
         unreclaimable: kernel::meminfo("SUnreclaim")?,
         free: kernel::meminfo("MemFree")?,
         available: kernel::meminfo("MemAvailable")?,
-        memory: std::fs::read_to_string("/proc/meminfo")?,
+        memory: fs::read_to_string("/proc/meminfo")?,
         slabs: kernel::slabs()?,
     })
 }
@@ -84,6 +84,8 @@ pub(crate) fn nothing_grows(
     rounds: u32,
     repeat: impl Fn(u32) -> Result<()>,
 ) -> Result<()> {
+    // Else khugepaged gives programs, this one among them, some megabytes when it likes.
+    let _ = fs::write("/sys/kernel/mm/transparent_hugepage/enabled", "never");
     repeat(warm_up)?;
     let before = holdings()?;
     repeat(rounds)?;
