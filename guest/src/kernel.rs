@@ -78,6 +78,19 @@ pub(crate) fn meminfo(name: &str) -> Result<i64> {
     Ok(value.trim().trim_end_matches(" kB").parse()?)
 }
 
+/// KiB that are free on the lists of each processor's own, which `MemFree` leaves out.
+pub(crate) fn free_on_lists() -> Result<i64> {
+    let text = fs::read_to_string("/proc/zoneinfo").context("reading /proc/zoneinfo")?;
+    let pages = text.lines().filter_map(|line| {
+        line.trim()
+            .strip_prefix("count:")?
+            .trim()
+            .parse::<i64>()
+            .ok()
+    });
+    Ok(pages.sum::<i64>() * 4)
+}
+
 /// Objects in use by slab cache.
 pub(crate) fn slabs() -> Result<BTreeMap<String, i64>> {
     let text = fs::read_to_string("/proc/slabinfo").context("reading /proc/slabinfo")?;

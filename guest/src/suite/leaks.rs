@@ -48,12 +48,13 @@ fn holdings() -> Result<Holdings> {
     thread::sleep(ms(500));
     kernel::drop_caches()?;
     thread::sleep(ms(500));
+    let lists = kernel::free_on_lists()?;
     Ok(Holdings {
         processes: user_processes(),
         mounts: kernel::mounts()?,
         unreclaimable: kernel::meminfo("SUnreclaim")?,
-        free: kernel::meminfo("MemFree")?,
-        available: kernel::meminfo("MemAvailable")?,
+        free: kernel::meminfo("MemFree")? + lists,
+        available: kernel::meminfo("MemAvailable")? + lists,
         memory: fs::read_to_string("/proc/meminfo")?,
         slabs: kernel::slabs()?,
     })
