@@ -90,8 +90,8 @@ int umd_driver_start(struct umd_driver *driver, struct umd_failure *failure);
 /*
  * Asks the handler: @request_len bytes at @request; at most @reply_size bytes come back into @reply.
  * @deadline_ns, where not 0, takes the place of the driver's. Returns the length of the reply or a
- * negative errno. Both buffers are ordinary kernel memory: kmalloc, vmalloc, or the stack; not static
- * data of the kernel's own, nor a slab cache that forbids copies to user space. The wait ends by the reply, the deadline, the handler's death, or a fatal signal.
+ * negative errno. Both buffers are ordinary kernel memory: kmalloc, vmalloc, a slab cache,
+ * static data, or the stack. The wait ends by the reply, the deadline, the handler's death, or a fatal signal.
  * @failure may be NULL.
  */
 ssize_t umd_driver_call(struct umd_driver *driver, const void *request, size_t request_len,
