@@ -110,7 +110,7 @@ static void stage(struct work_struct *work)
 	file_inode(file)->i_flags |= S_IMMUTABLE;
 	inode_unlock(file_inode(file));
 	__fput_sync(file);
-	if (!staging->error && image->foreign && image->profile >= UMD_PROFILE_BASIC)
+	if (!staging->error && image->plan.foreign && image->plan.profile >= UMD_PROFILE_BASIC)
 		staging->error = make_kmsg(root);
 
 	inode_lock(d_inode(root));
@@ -120,11 +120,11 @@ static void stage(struct work_struct *work)
 }
 
 /*
- * Ownership: the image is the caller's, until umd_image_free(); name and data stay the caller's and
+ * Ownership: the image is the caller's, until umd_image_free(); name, data and plan stay the caller's and
  * are not used after the return.
  */
-struct umd_image *umd_image_new(const char *name, const void *data, size_t len, u32 profile,
-				bool foreign, int *error)
+struct umd_image *umd_image_new(const char *name, const void *data, size_t len,
+				const struct umd_image_plan *plan, int *error)
 {
 	struct staging staging = { .data = data, .len = len };
 	struct file_system_type *type;
@@ -134,8 +134,7 @@ struct umd_image *umd_image_new(const char *name, const void *data, size_t len, 
 	image = kzalloc(sizeof(*image), GFP_KERNEL);
 	if (!image)
 		return NULL;
-	image->profile = profile;
-	image->foreign = foreign;
+	image->plan = *plan;
 	image->name = kstrdup(name, GFP_KERNEL);
 	if (!image->name)
 		goto free_image;
@@ -192,7 +191,7 @@ void umd_image_enter(struct umd_image *image, struct umd_image *first)
 	struct path old_root = {}, old_pwd;
 
 	path_get(&pwd);
-	if (image->profile >= UMD_PROFILE_BASIC)
+	if (image->plan.profile >= UMD_PROFILE_BASIC)
 		path_get(&root);
 #ifdef UMD_FS_STRUCT_SEQLOCK
 	write_seqlock(&fs->seq);
@@ -202,7 +201,7 @@ void umd_image_enter(struct umd_image *image, struct umd_image *first)
 #endif
 	old_pwd = fs->pwd;
 	fs->pwd = pwd;
-	if (image->profile >= UMD_PROFILE_BASIC) {
+	if (image->plan.profile >= UMD_PROFILE_BASIC) {
 		old_root = fs->root;
 		fs->root = root;
 	}

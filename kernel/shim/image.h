@@ -3,31 +3,40 @@
 #define UMD_IMAGE_H
 
 #include <linux/types.h>
+#include "shim.h"
 
 struct vfsmount;
 
-/* What a process gives up: umd_core::policy::Lockdown. Each gives up what the ones before it do. */
+/* What a process gives up: umd_core::lockdown::Lockdown::number(). Each gives up what the ones before it do. */
 enum umd_profile {
 	UMD_PROFILE_UNCONFINED = 0,
 	UMD_PROFILE_SYSTEM_ROOT = 1,
 	UMD_PROFILE_BASIC = 2,
-	UMD_PROFILE_STRICT = 3,
+	UMD_PROFILE_CUSTOM = 3,
+	UMD_PROFILE_COMPUTE = 4,
+	UMD_PROFILE_STRICT = 5,
 };
 
-/*
- * @foreign:	made for the in-tree facility: it knows nothing of us. Its fds are 0 and 1, and the launcher gives
- *		up for it what only the process itself can
- */
 struct umd_image {
 	struct vfsmount *mount;
-	enum umd_profile profile;
-	bool foreign;
+	struct umd_image_plan plan;
 	char *name;
 };
 
+/*
+ * Is the launcher executed first? It gives up for a handler what only the process itself can: that of the in-tree
+ * facility knows nothing of us, and no handler is to be believed that a filter is in force.
+ */
 static inline bool umd_image_is_launched(const struct umd_image *image)
 {
-	return image->foreign && image->profile != UMD_PROFILE_UNCONFINED;
+	switch (image->plan.profile) {
+	case UMD_PROFILE_UNCONFINED:
+		return false;
+	case UMD_PROFILE_STRICT:
+		return image->plan.foreign;
+	default:
+		return true;
+	}
 }
 
 void umd_image_enter(struct umd_image *image, struct umd_image *first);

@@ -18,11 +18,12 @@ extern const char umd_launcher_start[], umd_launcher_end[];
 
 int __init umd_launcher_init(void)
 {
+	/* It is executed by way of other images, and has no plan of its own. */
+	static const struct umd_image_plan none __initconst = { .profile = UMD_PROFILE_STRICT };
 	int error = 0;
 
 	umd_launcher = umd_image_new("umd-launcher", umd_launcher_start,
-				     umd_launcher_end - umd_launcher_start, UMD_PROFILE_STRICT,
-				     false, &error);
+				     umd_launcher_end - umd_launcher_start, &none, &error);
 	return umd_launcher ? 0 : error;
 }
 

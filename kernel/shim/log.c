@@ -14,6 +14,13 @@ void umd_log_failure(const char *driver, int pid, const char *what, size_t len, 
 		pr_warn_ratelimited("%s: %.*s (error %d)\n", driver, (int)len, what, error);
 }
 
+/* name is not terminated: len bytes of it. */
+void umd_log_denied(const char *driver, int pid, const char *name, size_t len, u32 number)
+{
+	pr_warn_ratelimited("%s: handler %d made a system call that its lockdown denies: %.*s (%u)\n",
+			    driver, pid, (int)len, name, number);
+}
+
 void umd_log_exit(const char *driver, int pid, u32 status)
 {
 	if (status & 0x7f)

@@ -10,18 +10,24 @@
 #include <linux/mount.h>
 #include <linux/pid.h>
 #include <linux/sched/signal.h>
+#include <linux/sched.h>
 #include <linux/sched/task.h>
+#include <linux/sched/task_stack.h>
+#include <linux/seccomp.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/umh.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
+#include <asm/syscall.h>
+#include <uapi/linux/audit.h>
+#include <uapi/linux/sched/types.h>
 #include "image.h"
 #include "shim.h"
 
-/* Address space of a handler: image, stack and static buffers; it can map nothing else. */
-#define UMD_AS_LIMIT	(64UL << 20)
 #define UMD_STACK_LIMIT	(1UL << 20)
+/* What seccomp makes of the mode of a task that it ends, as in kernel/seccomp.c. */
+#define UMD_SECCOMP_MODE_DEAD	(SECCOMP_MODE_FILTER + 1)
 /* Descriptors of a handler that knows nothing of us: its channel, the log, what its linker opens. */
 #define UMD_FOREIGN_FILES	16
 /* Near the end of the OOM killer's list: a handler is small, and somebody waits for it. */
@@ -39,16 +45,18 @@ struct watch {
 	struct pid *pid;
 	void *process;
 	u32 status;
+	u32 denied;
 };
 
 /*
- * What the launcher says of its exec: an errno, or the close of its file without one. Owned by that file and by
- * whoever spawns, each with a reference.
+ * What the launcher is told, and what it says of its exec: an errno, or the close of its file without one. Owned by
+ * that file and by whoever spawns, each with a reference.
  */
 struct launch {
 	struct kref users;
 	struct completion done;
 	int error;
+	u8 orders[sizeof_field(struct umd_image_plan, orders)];
 };
 
 struct spawn {
@@ -70,9 +78,23 @@ static void reap(struct work_struct *work)
 
 	/* First, so that whoever waits for the end finds umd.ko unused after it. */
 	module_put(THIS_MODULE);
-	umd_rs_process_exited(watch->process, watch->status);
+	umd_rs_process_exited(watch->process, watch->status, watch->denied);
 	put_pid(watch->pid);
 	kfree(watch);
+}
+
+/*
+ * The system call that seccomp ended this task for. Context: the task's own end, so that its stack is there: one of
+ * several threads that ends after the others is not asked, and handlers under seccomp have one.
+ */
+static u32 denied(struct task_struct *task)
+{
+	u32 number;
+
+	if (task != current || task->seccomp.mode != UMD_SECCOMP_MODE_DEAD)
+		return UMD_NONE_DENIED;
+	number = syscall_get_nr(task, task_pt_regs(task)) & ~UMD_DENIED_ELSEWHERE;
+	return syscall_get_arch(task) == AUDIT_ARCH_X86_64 ? number : number | UMD_DENIED_ELSEWHERE;
 }
 
 /* Context: atomic, under tasklist_lock and the wait queue's lock. */
@@ -84,9 +106,11 @@ static int ended(struct wait_queue_entry *entry, unsigned int mode, int flags, v
 	/* Newer kernels also tell of single threads. */
 	if (task && (!READ_ONCE(task->exit_state) || !thread_group_empty(task)))
 		return 0;
-	if (task)
+	if (task) {
 		watch->status = task->signal->flags & SIGNAL_GROUP_EXIT ?
 			task->signal->group_exit_code : task->exit_code;
+		watch->denied = denied(task);
+	}
 	list_del_init(&entry->entry);
 	queue_work(umd_workqueue, &watch->work);
 	return 0;
@@ -95,6 +119,16 @@ static int ended(struct wait_queue_entry *entry, unsigned int mode, int flags, v
 static void launch_release(struct kref *users)
 {
 	kfree(container_of(users, struct launch, users));
+}
+
+/* Context: the launcher's read(2). */
+static ssize_t report_read(struct file *file, char __user *to, size_t len, loff_t *pos)
+{
+	struct launch *launch = file->private_data;
+
+	if (len != sizeof(launch->orders))
+		return -EINVAL;
+	return copy_to_user(to, launch->orders, len) ? -EFAULT : len;
 }
 
 /* Context: the launcher's write(2). */
@@ -123,9 +157,30 @@ static int report_release(struct inode *inode, struct file *file)
 
 static const struct file_operations report_fops = {
 	.owner = THIS_MODULE,
+	.read = report_read,
 	.write = report_write,
 	.release = report_release,
 };
+
+/*
+ * A standard error for handlers with a C library, which needs one at its start: what they write there is nobody's
+ * business, and least of all the kernel log's.
+ */
+static ssize_t sink_write(struct file *file, const char __user *from, size_t len, loff_t *pos)
+{
+	return len;
+}
+
+static const struct file_operations sink_fops = {
+	.owner = THIS_MODULE,
+	.write = sink_write,
+};
+
+/* Context: any. */
+bool umd_sink_is(const struct file *file)
+{
+	return file->f_op == &sink_fops;
+}
 
 /* Makes file the next descriptor. Ownership: the file is taken over. */
 static int install_next(struct file *file)
@@ -144,8 +199,8 @@ static int install_next(struct file *file)
 }
 
 /*
- * For the launcher: the image's directory, and a file for what it has to say. It has the handler's exec close
- * both. Context: the child.
+ * For the handler a standard error. For the launcher the image's directory, and a file for what it is told and what
+ * it has to say: it has the handler's exec close both. Context: the child.
  */
 static int install_launch(struct spawn *spawn)
 {
@@ -154,10 +209,13 @@ static int install_launch(struct spawn *spawn)
 	struct file *report;
 	int error;
 
+	error = install_next(anon_inode_getfile("[umd-sink]", &sink_fops, NULL, O_WRONLY));
+	if (error)
+		return error;
 	error = install_next(dentry_open(&path, O_RDONLY | O_DIRECTORY, current_cred()));
 	if (error)
 		return error;
-	report = anon_inode_getfile("[umd-launch]", &report_fops, spawn->launch, O_WRONLY);
+	report = anon_inode_getfile("[umd-launch]", &report_fops, spawn->launch, O_RDWR);
 	if (!IS_ERR(report))
 		kref_get(&spawn->launch->users);
 	return install_next(report);
@@ -172,10 +230,10 @@ static void limit(struct rlimit *limits, unsigned int which, unsigned long value
 static void limit_all(const struct umd_image *image)
 {
 	struct rlimit *limits = current->signal->rlim;
-	unsigned long files = image->profile == UMD_PROFILE_STRICT ? 3 : UMD_FOREIGN_FILES;
+	unsigned long files = image->plan.profile >= UMD_PROFILE_CUSTOM ? 3 : UMD_FOREIGN_FILES;
 
 	task_lock(current->group_leader);
-	limit(limits, RLIMIT_AS, UMD_AS_LIMIT);
+	limit(limits, RLIMIT_AS, image->plan.memory_max);
 	/* Not 0, which a core_pattern with a pipe ignores. */
 	limit(limits, RLIMIT_CORE, 1);
 	limit(limits, RLIMIT_FSIZE, 0);
@@ -191,14 +249,14 @@ static void limit_all(const struct umd_image *image)
 }
 
 /*
- * The channel as fd 0, 1 and 2 of an empty table; for a handler that knows nothing of us 0 and 1 only: what
- * it writes to fd 2 is no reply. Ownership: the first takes over the spawner's
+ * The channel as fd 0, 1 and 2 of an empty table; where the launcher comes first 0 and 1 only: what such a handler
+ * writes to fd 2 is no reply. Ownership: the first takes over the spawner's
  * reference. Were that dropped later, it could be the last, and the caller who waits to hear of the
  * handler's death would be the one to release the channel.
  */
 static int install(struct spawn *spawn)
 {
-	int count = spawn->image->foreign ? 2 : 3;
+	int count = spawn->launch || spawn->image->plan.foreign ? 2 : 3;
 	int fd, wanted;
 
 	for (wanted = 0; wanted < count; wanted++) {
@@ -220,7 +278,8 @@ static int install(struct spawn *spawn)
 /*
  * What a handler gives up that can be taken from it before exec. Two capabilities are left, with which it, or
  * the launcher, gives up its ids: changing them here ends in a warning of the kernel's (the user's process
- * count is not charged yet).
+ * count is not charged yet). The launcher also needs a page at an address that no handler can have:
+ * umd_core::filter::GATE.
  */
 static void confine(const struct umd_image *image, struct cred *cred)
 {
@@ -228,6 +287,8 @@ static void confine(const struct umd_image *image, struct cred *cred)
 
 	cap_raise(caps, CAP_SETUID);
 	cap_raise(caps, CAP_SETGID);
+	if (umd_image_is_launched(image))
+		cap_raise(caps, CAP_SYS_RAWIO);
 	cred->cap_effective = caps;
 	cred->cap_permitted = caps;
 	cred->cap_bset = caps;
@@ -250,8 +311,10 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
 	if (error)
 		return error;
 
-	if (image->profile != UMD_PROFILE_UNCONFINED)
+	if (image->plan.profile != UMD_PROFILE_UNCONFINED)
 		confine(image, cred);
+	if (image->plan.nice)
+		set_user_nice(current, image->plan.nice);
 	current->signal->oom_score_adj = UMD_OOM_SCORE_ADJ;
 	current->signal->oom_score_adj_min = UMD_OOM_SCORE_ADJ;
 	umd_image_enter(spawn->image, spawn->launch ? umd_launcher : spawn->image);
@@ -260,7 +323,7 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
 	 * found among its children, and it shall have no siblings (CLONE_PARENT), which are not.
 	 * umd_task_release() takes both back.
 	 */
-	if (image->profile == UMD_PROFILE_STRICT && !spawn->launch) {
+	if (image->plan.profile == UMD_PROFILE_STRICT && !spawn->launch) {
 		spin_lock_irq(&current->sighand->siglock);
 		current->signal->is_child_subreaper = 1;
 		current->signal->flags |= SIGNAL_UNKILLABLE;
@@ -314,6 +377,8 @@ int umd_process_spawn(struct umd_image *image, struct file *channel, void *proce
 	init_waitqueue_func_entry(&watch->entry, ended);
 	INIT_WORK(&watch->work, reap);
 	watch->process = process;
+	watch->denied = UMD_NONE_DENIED;
+	memcpy(launch->orders, image->plan.orders, sizeof(launch->orders));
 	kref_init(&launch->users);
 	init_completion(&launch->done);
 	if (umd_image_is_launched(image))
@@ -339,6 +404,57 @@ int umd_process_spawn(struct umd_image *image, struct file *channel, void *proce
 void umd_process_kill(struct pid *pid)
 {
 	kill_pid(pid, SIGKILL, 1);
+}
+
+static struct task_struct *task_of(struct pid *pid)
+{
+	return get_pid_task(pid, PIDTYPE_TGID);
+}
+
+/* Before each request: root may have made it a better one for the OOM killer. Context: any. */
+void umd_process_attend(struct pid *pid)
+{
+	struct task_struct *task;
+
+	rcu_read_lock();
+	task = pid_task(pid, PIDTYPE_TGID);
+	if (task) {
+		/* As the kernel's own writers, but for their lock, which orders them among each other. */
+		WRITE_ONCE(task->signal->oom_score_adj, UMD_OOM_SCORE_ADJ);
+	}
+	rcu_read_unlock();
+}
+
+/* Gives it the priority of the calling task, where that is of a real-time class. Context: process, no lock. */
+bool umd_process_lend_priority(struct pid *pid)
+{
+	struct sched_attr attr = {
+		.sched_policy = SCHED_FIFO,
+		.sched_priority = current->rt_priority,
+	};
+	struct task_struct *task;
+	int error;
+
+	if (current->policy != SCHED_FIFO && current->policy != SCHED_RR)
+		return false;
+	task = task_of(pid);
+	if (!task)
+		return false;
+	error = sched_setattr_nocheck(task, &attr);
+	put_task_struct(task);
+	return !error;
+}
+
+/* Takes it back. Context: process, no lock. */
+void umd_process_take_priority(struct pid *pid, int nice)
+{
+	struct sched_attr attr = { .sched_policy = SCHED_NORMAL, .sched_nice = nice };
+	struct task_struct *task = task_of(pid);
+
+	if (!task)
+		return;
+	sched_setattr_nocheck(task, &attr);
+	put_task_struct(task);
 }
 
 /* Context: any. As seen in the first pid namespace. */

@@ -65,9 +65,26 @@ void umd_timer_free(struct umd_timer *timer);			/* waits for a running callback 
 
 long umd_ticks_until(u64 until);				/* in jiffies, as schedule_timeout() wants */
 
-/* image.c. profile is umd_core::policy::Lockdown as a number: enum umd_profile. */
-struct umd_image *umd_image_new(const char *name, const void *data, size_t len, u32 profile,
-				bool foreign, int *error);
+/*
+ * What processes of an image are to be, as umd-kernel's ffi::image has it too.
+ *
+ * @orders:	for the launcher: umd_core::lockdown::Lockdown::encode()
+ * @memory_max:	RLIMIT_AS
+ * @profile:	enum umd_profile
+ * @nice:	-20 to 19
+ * @foreign:	made for the in-tree facility: it knows nothing of us, and may want the kernel log
+ */
+struct umd_image_plan {
+	u8 orders[72];
+	u64 memory_max;
+	u32 profile;
+	s32 nice;
+	u32 foreign;
+};
+
+/* image.c */
+struct umd_image *umd_image_new(const char *name, const void *data, size_t len,
+				const struct umd_image_plan *plan, int *error);
 struct vfsmount *umd_image_mount(const struct umd_image *image);	/* any context */
 void umd_image_free(struct umd_image *image);
 
@@ -76,12 +93,18 @@ extern struct workqueue_struct *umd_workqueue;			/* drained before umd.ko goes *
 int umd_process_spawn(struct umd_image *image, struct file *channel, void *process, u64 until,
 		      bool *watched);
 void umd_process_kill(struct pid *pid);				/* any context */
+void umd_process_attend(struct pid *pid);			/* any context */
+bool umd_process_lend_priority(struct pid *pid);		/* process context */
+void umd_process_take_priority(struct pid *pid, int nice);	/* process context */
 int umd_process_number(struct pid *pid);			/* any context; 0 for NULL */
 void umd_process_put(struct pid *pid);				/* any context; NULL is fine */
 int umd_process_init(void);
 void umd_process_exit(void);
 void umd_rs_process_born(void *process, struct pid *pid);	/* takes over a reference to pid */
-void umd_rs_process_exited(void *process, u32 status);		/* takes over one to process */
+/* Takes over one to process. denied: the system call that seccomp ended it for, UMD_NONE_DENIED if none. */
+#define UMD_NONE_DENIED		U32_MAX
+#define UMD_DENIED_ELSEWHERE	(1U << 31)	/* with a number of another convention */
+void umd_rs_process_exited(void *process, u32 status, u32 denied);
 
 /* task.c: about the task that calls. */
 bool umd_task_is(const struct pid *pid);
@@ -95,11 +118,13 @@ bool umd_task_has_no_new_privs(void);
 bool umd_task_cannot_fork(void);
 int umd_task_drop_bounding_set(void);
 bool umd_task_set_strict(void);
+bool umd_task_has_filter(void);
 bool umd_task_is_dying(void);
 
 /* channel.c */
 struct file *umd_channel_file(void *process, int *error);
 bool umd_channel_is(const struct file *file, const void *process);
+bool umd_sink_is(const struct file *file);
 /* These two never sleep and never fault: 0 or the number of bytes that were not copied. */
 size_t umd_copy_to_handler(void __user *to, const void *from, size_t len);
 size_t umd_copy_from_handler(void *to, const void __user *from, size_t len);
@@ -177,5 +202,6 @@ void umd_trace_exit(const char *driver, struct pid *pid, u32 status);
 /* log.c: any context. */
 void umd_log_failure(const char *driver, int pid, const char *what, size_t len, int error);
 void umd_log_exit(const char *driver, int pid, u32 status);
+void umd_log_denied(const char *driver, int pid, const char *name, size_t len, u32 number);
 
 #endif

@@ -39,7 +39,7 @@ bool umd_task_is_single(void)
 	return get_nr_threads(current) == 1 && list_empty(&current->children);
 }
 
-/* It holds no descriptor but its channel: what it has, it may go on reading and writing. */
+/* It holds no descriptor but its channel and a sink: what it has, it may go on reading and writing. */
 bool umd_task_has_only(const void *process)
 {
 	int fd;
@@ -47,7 +47,7 @@ bool umd_task_has_only(const void *process)
 	/* RLIMIT_NOFILE has been 3 since before its first instruction. */
 	for (fd = 0; fd < 3; fd++) {
 		struct file *file = fget(fd);
-		bool good = !file || umd_channel_is(file, process);
+		bool good = !file || umd_channel_is(file, process) || umd_sink_is(file);
 
 		if (file)
 			fput(file);
@@ -124,6 +124,16 @@ bool umd_task_set_strict(void)
 	smp_mb__before_atomic();
 	set_task_syscall_work(current, SECCOMP);
 	return true;
+}
+
+/*
+ * The launcher has set one, before it executed what runs here, and nobody can take one off. What is in it cannot be
+ * read back, nor need it be.
+ */
+bool umd_task_has_filter(void)
+{
+	return current->seccomp.mode == SECCOMP_MODE_FILTER &&
+	       atomic_read(&current->seccomp.filter_count) > 0;
 }
 
 bool umd_task_is_dying(void)

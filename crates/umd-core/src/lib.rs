@@ -12,6 +12,9 @@
 //! | [`lifecycle`] | which driver and worker may take which step |
 //! | [`transfer`] | how far one request and reply have come on a channel |
 //! | [`policy`] | deadlines, limits, restart back-off and budget |
+//! | [`lockdown`] | what a handler gives up: the profiles |
+//! | [`filter`] | a profile's system calls as a seccomp filter |
+//! | [`syscall`] | system calls by name and number |
 //! | [`frame`] | the sixteen bytes before each message |
 //! | [`host`] | the traits that a host supplies |
 //! | [`status`] | what a driver tells about itself |
@@ -24,10 +27,13 @@
 pub mod elf;
 pub mod error;
 pub mod exchange;
+pub mod filter;
 pub mod frame;
 pub mod host;
 pub mod lifecycle;
+pub mod lockdown;
 pub mod policy;
 pub mod ring;
 pub mod status;
+pub mod syscall;
 pub mod transfer;

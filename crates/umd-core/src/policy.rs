@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a driver's owner decides: deadlines, limits, and how often a dead handler is replaced.
 
+use crate::lockdown::Lockdown;
+
 /// A point in time: nanoseconds on the host's monotonic clock (`CLOCK_MONOTONIC`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(u64);
@@ -83,40 +85,14 @@ pub enum Framing {
     Stream,
 }
 
-/// What a handler gives up before it serves. Each gives up what the ones below it do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Lockdown {
-    /// Nothing: it is root, with all capabilities, and sees the system's files.
-    Unconfined,
-    /// Its ids, capabilities, new privileges, new processes.
-    SystemRoot,
-    /// All files but its image and the kernel log.
-    Basic,
-    /// All system calls but read and write of its channel.
-    Strict,
-}
-
-impl Lockdown {
-    /// The one with this number, as `as u8` gives it.
-    pub const fn from_u8(number: u8) -> Option<Self> {
-        Some(match number {
-            0 => Self::Unconfined,
-            1 => Self::SystemRoot,
-            2 => Self::Basic,
-            3 => Self::Strict,
-            _ => return None,
-        })
-    }
-
-    /// The name that operators read.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Strict => "strict",
-            Self::Basic => "basic",
-            Self::SystemRoot => "system-root",
-            Self::Unconfined => "unconfined",
-        }
-    }
+/// When a handler runs, among the others of the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Priority {
+    /// As any process, with this nice value: -20 (first) to 19 (last).
+    Nice(i8),
+    /// As [`Nice(0)`](Self::Nice), but as long as a caller of a real-time class (SCHED_FIFO, SCHED_RR) waits for it,
+    /// in SCHED_FIFO with that caller's priority: so no process that the caller may push aside can starve it.
+    Inherit,
 }
 
 /// How often, and how soon, a dead handler is replaced.
@@ -176,10 +152,15 @@ pub struct Policy {
     pub spares: usize,
     /// How often a dead handler is replaced.
     pub restart: RestartPolicy,
+    /// Address space of a handler in bytes, image and stack included (`RLIMIT_AS`).
+    pub memory_max: u64,
+    /// When a handler runs.
+    pub priority: Priority,
 }
 
 impl Policy {
-    /// Framed, strict, one worker, no spare, 1 s for a call and 5 s for a start, 1 MiB, 64 waiting callers.
+    /// Framed, strict, one worker, no spare, 1 s for a call and 5 s for a start, 1 MiB, 64 waiting callers, 64 MiB
+    /// of memory, nice 0.
     pub const DEFAULT: Self = Self {
         framing: Framing::Framed,
         lockdown: Lockdown::Strict,
@@ -190,7 +171,22 @@ impl Policy {
         workers: 1,
         spares: 0,
         restart: RestartPolicy::DEFAULT,
+        memory_max: 64 << 20,
+        priority: Priority::Nice(0),
     };
+}
+
+impl Policy {
+    /// Are processes that are made under the one policy as those that are made under the other?
+    pub fn makes_same_processes(&self, other: &Self) -> bool {
+        (self.framing, self.lockdown, self.memory_max, self.priority)
+            == (
+                other.framing,
+                other.lockdown,
+                other.memory_max,
+                other.priority,
+            )
+    }
 }
 
 /// The account of deaths that a [`RestartPolicy`] is applied to.

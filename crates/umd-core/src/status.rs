@@ -3,6 +3,7 @@
 
 use crate::error::Error;
 use crate::policy::Span;
+use crate::syscall::Syscall;
 use core::fmt;
 
 /// How a process ended, as `waitid(2)` tells it.
@@ -29,6 +30,33 @@ impl fmt::Display for ExitStatus {
         match self {
             Self::Exited(status) => write!(f, "exit {status}"),
             Self::Signaled(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+/// A system call that a lockdown denied, which ended a handler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// One of x86_64.
+    Call(Syscall),
+    /// By another convention, where this number means something else: 32 bits, or x32.
+    Elsewhere(u32),
+}
+
+impl Denied {
+    /// Its name, as far as there is one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Call(call) => call.name().unwrap_or("unknown"),
+            Self::Elsewhere(_) => "of another convention",
+        }
+    }
+
+    /// Its number.
+    pub fn number(self) -> u32 {
+        match self {
+            Self::Call(call) => call.number().into(),
+            Self::Elsewhere(number) => number,
         }
     }
 }
@@ -89,6 +117,8 @@ pub struct Counters {
     pub exits: u64,
     /// How the last of them ended.
     pub last_exit: Option<ExitStatus>,
+    /// What the lockdown denied to the last of those that it ended.
+    pub last_denied: Option<Denied>,
     /// The last error that a caller was given.
     pub last_error: Option<Error>,
     /// How long answered calls took.
@@ -111,6 +141,7 @@ impl Counters {
             starts: 0,
             exits: 0,
             last_exit: None,
+            last_denied: None,
             last_error: None,
             latencies: Latencies::new(),
         }
@@ -121,10 +152,13 @@ impl Counters {
         self.starts = self.starts.saturating_add(1);
     }
 
-    /// A process ended.
-    pub const fn exited(&mut self, status: ExitStatus) {
+    /// A process ended, if by its lockdown then because of what that denied to it.
+    pub const fn exited(&mut self, status: ExitStatus, denied: Option<Denied>) {
         self.exits = self.exits.saturating_add(1);
         self.last_exit = Some(status);
+        if denied.is_some() {
+            self.last_denied = denied;
+        }
     }
 
     /// A call is over, `took` after it began.
@@ -159,6 +193,21 @@ mod tests {
         assert_eq!(ExitStatus::from_wait_status(0x8b), ExitStatus::Signaled(11));
         assert_eq!(ExitStatus::Exited(7).to_string(), "exit 7");
         assert_eq!(ExitStatus::Signaled(31).to_string(), "signal 31");
+    }
+
+    #[test]
+    fn what_was_denied_stays_until_the_next() {
+        let mut counters = Counters::new();
+        let denied = Denied::Call(Syscall::OPENAT);
+        counters.exited(ExitStatus::Signaled(9), Some(denied));
+        counters.exited(ExitStatus::Exited(1), None);
+        assert_eq!((counters.exits, counters.last_denied), (2, Some(denied)));
+        assert_eq!((denied.name(), denied.number()), ("openat", 257));
+        let elsewhere = Denied::Elsewhere(5);
+        assert_eq!(
+            (elsewhere.name(), elsewhere.number()),
+            ("of another convention", 5)
+        );
     }
 
     #[test]

@@ -12,8 +12,12 @@ use umd_core::frame::Header;
 /// "nobody" and "nogroup": ids that own nothing.
 pub const NOBODY: u32 = 65534;
 
-/// Drops groups, gid and uid, and with them all capabilities; then asks for strict mode.
+/// Drops groups, gid and uid, and with them all capabilities; then asks for strict mode. Does nothing where a launcher
+/// has set a filter before: there is nothing left to give up then, and to ask for it would be a denied call.
 pub fn lock_down() {
+    if sys::is_filtered() {
+        return;
+    }
     drop_ids();
     let _ = sys::seccomp_strict();
 }

@@ -2,9 +2,12 @@
 //! The system calls that a handler makes: raw, because there is no C library.
 
 use core::arch::asm;
+use umd_core::filter::{GATE, Instruction, Program};
 
 const READ: usize = 0;
 const WRITE: usize = 1;
+const MMAP: usize = 9;
+const GETPID: usize = 39;
 const EXIT: usize = 60;
 const FCNTL: usize = 72;
 const CHDIR: usize = 80;
@@ -15,11 +18,18 @@ const PRCTL: usize = 157;
 const SETRLIMIT: usize = 160;
 const EXECVEAT: usize = 322;
 
+const PR_GET_SECCOMP: usize = 21;
 const PR_SET_SECCOMP: usize = 22;
 const SECCOMP_MODE_STRICT: usize = 1;
+const SECCOMP_MODE_FILTER: usize = 2;
 const RLIMIT_NPROC: usize = 6;
 const F_SETFD: usize = 2;
 const FD_CLOEXEC: usize = 1;
+/// PROT_READ | PROT_WRITE
+const PROT_DATA: usize = 3;
+/// MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS
+const MAP_GATE: usize = 0x32;
+const PAGE: usize = 4096;
 
 /// Exit status of a handler that panicked, as of any Rust program.
 pub const PANICKED: i32 = 101;
@@ -113,6 +123,43 @@ pub fn seccomp_strict() -> Result<(), Errno> {
     outcome(unsafe { syscall(PRCTL, [PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0, 0]) }).map(drop)
 }
 
+/// Is a filter in force? Then a launcher has been here, and there is nothing left to give up.
+pub fn is_filtered() -> bool {
+    // SAFETY: no memory is touched.
+    let mode = outcome(unsafe { syscall(PRCTL, [PR_GET_SECCOMP, 0, 0, 0, 0, 0]) });
+    mode == Ok(SECCOMP_MODE_FILTER)
+}
+
+/// Sets a filter for the rest of this process's life.
+pub fn seccomp_filter(program: &Program) -> Result<(), Errno> {
+    /// `struct sock_fprog`
+    #[repr(C)]
+    struct Filter {
+        len: u16,
+        instructions: *const Instruction,
+    }
+    let instructions = program.instructions();
+    let filter = Filter {
+        len: instructions.len() as u16,
+        instructions: instructions.as_ptr(),
+    };
+    let address = &raw const filter as usize;
+    // SAFETY: the kernel only reads: the filter, and as many instructions as it says, which is below 2^16.
+    outcome(unsafe {
+        syscall(
+            PRCTL,
+            [PR_SET_SECCOMP, SECCOMP_MODE_FILTER, address, 0, 0, 0],
+        )
+    })
+    .map(drop)
+}
+
+/// This process's id.
+pub fn pid() -> u32 {
+    // SAFETY: no memory is touched; the kernel gives a positive number.
+    unsafe { syscall(GETPID, [0; 6]) as u32 }
+}
+
 /// From here on this user's processes, this one among them, are one too many: fork and clone fail.
 pub fn forbid_processes() -> Result<(), Errno> {
     let none = [0_u64; 2];
@@ -134,28 +181,48 @@ pub fn enter_root() -> Result<(), Errno> {
     outcome(unsafe { syscall(CHDIR, [root, 0, 0, 0, 0, 0]) }).map(drop)
 }
 
-/// Executes, in this process's place, the file in `directory` that has the driver's name, with that name as its
-/// only argument and without an environment. Returns only if that fails, with the reason.
-pub fn execute(directory: usize) -> Errno {
-    let name = crate::name().as_ptr() as usize;
-    let arguments = [name, 0];
-    let environment = [0_usize];
-    // SAFETY: the kernel only reads: the name, which argv ends with a zero, and the two lists. If it succeeds
-    // nothing of this program is left.
-    let result = unsafe {
-        syscall(
-            EXECVEAT,
-            [
-                directory,
-                name,
-                arguments.as_ptr() as usize,
-                environment.as_ptr() as usize,
-                0,
-                0,
-            ],
-        )
-    };
-    Errno(result.unsigned_abs() as i32)
+/// The path of an image, at [`GATE`].
+#[derive(Clone, Copy)]
+pub struct Gate(());
+
+impl Gate {
+    /// Puts the driver's name there. Needs CAP_SYS_RAWIO.
+    pub fn make() -> Result<Self, Errno> {
+        let name = crate::name();
+        // The page's last byte stays zero.
+        let name = name.get(..PAGE - 1).unwrap_or(name);
+        let gate = GATE as usize;
+        // SAFETY: nothing is mapped there: the linker puts nothing so low, and the kernel nothing by itself.
+        let mapped =
+            outcome(unsafe { syscall(MMAP, [gate, PAGE, PROT_DATA, MAP_GATE, usize::MAX, 0]) })?;
+        let to = core::ptr::with_exposed_provenance_mut::<u8>(mapped);
+        // SAFETY: the page is ours alone and longer than the name.
+        unsafe { core::ptr::copy_nonoverlapping(name.as_ptr(), to, name.len()) };
+        Ok(Self(()))
+    }
+
+    /// Executes, in this process's place, the file in `directory` whose path lies here, with the driver's name as its
+    /// only argument and without an environment. Returns only if that fails, with the reason.
+    pub fn execute(self, directory: usize) -> Errno {
+        let arguments = [crate::name().as_ptr() as usize, 0];
+        let environment = [0_usize];
+        // SAFETY: the kernel only reads: the path, which the page ends with a zero, the name, which argv ends with one,
+        // and the two lists. If it succeeds nothing of this program is left.
+        let result = unsafe {
+            syscall(
+                EXECVEAT,
+                [
+                    directory,
+                    GATE as usize,
+                    arguments.as_ptr() as usize,
+                    environment.as_ptr() as usize,
+                    0,
+                    0,
+                ],
+            )
+        };
+        Errno(result.unsigned_abs() as i32)
+    }
 }
 
 fn outcome(result: isize) -> Result<usize, Errno> {

@@ -19,13 +19,40 @@ enum umd_framing {
 	UMD_RAW = 1,		/* bytes in, bytes out; both of fixed sizes */
 };
 
-/* What a handler gives up before it serves; docs/c-api.md has the table. */
+/* What a handler gives up before it serves. */
 enum umd_lockdown {
 	UMD_LOCKDOWN_DEFAULT = 0,	/* UMD_STRICT here; UMD_BASIC for <linux/usermode_driver.h> */
 	UMD_STRICT = 1,			/* all but read and write of its channel */
 	UMD_BASIC = 2,			/* capabilities, new privileges, the system's files; any system call */
 	UMD_SYSTEM_ROOT = 3,		/* as UMD_BASIC, but it sees the system's files */
 	UMD_UNCONFINED = 4,		/* nothing: it is root, as handlers of the in-tree facility were */
+	UMD_COMPUTE = 5,		/* as UMD_STRICT, but memory, locks, clocks: for standard libraries */
+	UMD_CUSTOM = 6,			/* as UMD_STRICT, but the system calls of a list besides */
+};
+
+/* When a handler runs, among the others of the system. */
+enum umd_priority {
+	UMD_PRIORITY_NICE = 0,		/* always with its nice value */
+	UMD_PRIORITY_INHERIT = 1,	/* with the priority of a real-time caller while that waits for it */
+};
+
+/*
+ * What a handler gives up, and what it is given; a member of the two structures below. 0 stands for the default.
+ *
+ * @lockdown:		enum umd_lockdown; docs/security.md has the table
+ * @syscalls:		for UMD_CUSTOM: the numbers (x86_64, below 512) of system calls that it may make, and
+ * @syscalls_count:	how many there are
+ * @memory_max:		its address space in bytes; 0: 64 MiB
+ * @nice:		-20 to 19
+ * @priority:		enum umd_priority
+ */
+struct umd_confinement {
+	u32 lockdown;
+	u32 syscalls_count;
+	const u16 *syscalls;
+	u64 memory_max;
+	s32 nice;
+	u32 priority;
 };
 
 /*
@@ -46,7 +73,7 @@ enum umd_lockdown {
  * @kmod:		the loader: the module that carries the handler and calls umd_driver_provide(); loaded
  *			when a call finds no handler. May be NULL where there is a blob, and @blob may be
  *			NULL where there is a loader
- * @lockdown:		enum umd_lockdown
+ * @confinement:	what it gives up, and what it is given
  * @health_check:	called after each start, which can be before the registration returns, before the handler serves anybody; asks by
  *			umd_worker_call() only. 0 or a negative errno, which ends the handler.
  *			May be NULL.
@@ -66,8 +93,7 @@ struct umd_driver_config {
 	u32 reserved;
 	u64 restart_window_ns;
 	const char *kmod;
-	u32 lockdown;
-	u32 reserved2;
+	struct umd_confinement confinement;
 	int (*health_check)(struct umd_worker *worker, void *data);
 	void *data;
 };
@@ -127,9 +153,10 @@ void umd_driver_withdraw(struct umd_image_lease *lease);
  */
 struct umd_options {
 	u32 size;			/* sizeof(struct umd_options), so that it can grow */
-	u32 lockdown;			/* enum umd_lockdown */
+	u32 reserved;			/* 0 */
 	u64 deadline_ns;		/* for a call, a read, a write; default 2 s */
 	u64 start_deadline_ns;		/* for post_start; default 5 s */
+	struct umd_confinement confinement;
 };
 
 struct umd_info;

@@ -87,7 +87,7 @@ static long load_with(struct session *session, int count, char **words)
 	struct umd_info *info;
 	unsigned int ms;
 
-	if (!info_of(words[1], &info) || !image || !number_of(words[3], &options.lockdown) ||
+	if (!info_of(words[1], &info) || !image || !number_of(words[3], &options.confinement.lockdown) ||
 	    !number_of(words[4], &ms))
 		return NO_COMMAND;
 	options.deadline_ns = ms * 1000000ULL;

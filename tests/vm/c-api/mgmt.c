@@ -144,7 +144,7 @@ static long load_with(struct session *session, int count, char **words)
 	struct umd_mgmt *mgmt;
 	unsigned int ms;
 
-	if (!mgmt_of(words[1], &mgmt) || !image || !number_of(words[3], &options.lockdown) ||
+	if (!mgmt_of(words[1], &mgmt) || !image || !number_of(words[3], &options.confinement.lockdown) ||
 	    !number_of(words[4], &ms))
 		return NO_COMMAND;
 	options.deadline_ns = ms * 1000000ULL;

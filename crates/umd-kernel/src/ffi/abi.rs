@@ -23,10 +23,20 @@ pub(super) struct Config {
     pub(super) reserved: u32,
     pub(super) restart_window_ns: u64,
     pub(super) kmod: *const c_char,
-    pub(super) lockdown: u32,
-    pub(super) reserved2: u32,
+    pub(super) confinement: Confinement,
     pub(super) health_check: Option<HealthCheckFn>,
     pub(super) data: *mut c_void,
+}
+
+/// What a handler gives up, and what it is given: as in `struct umd_driver_config` and `struct umd_options`.
+#[repr(C)]
+pub(super) struct Confinement {
+    pub(super) lockdown: u32,
+    pub(super) syscalls_count: u32,
+    pub(super) syscalls: *const u16,
+    pub(super) memory_max: u64,
+    pub(super) nice: i32,
+    pub(super) priority: u32,
 }
 
 /// `struct umd_failure`.
@@ -41,7 +51,8 @@ pub(super) struct Failure {
 #[repr(C)]
 pub(super) struct Options {
     pub(super) size: u32,
-    pub(super) lockdown: u32,
+    pub(super) reserved: u32,
     pub(super) deadline_ns: u64,
     pub(super) start_deadline_ns: u64,
+    pub(super) confinement: Confinement,
 }

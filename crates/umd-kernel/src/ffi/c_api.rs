@@ -2,7 +2,7 @@
 //! The Rust behind `kernel/shim/capi.c` and `kernel/shim/stream.c`.
 
 use super::abi::{HealthCheckFn, Options};
-use super::exports::{HealthCheck, lockdown, or_default};
+use super::exports::{HealthCheck, confined, or_default};
 use super::memory::Arc;
 use super::{bytes, bytes_mut, negative};
 use crate::host::process::{End, Process};
@@ -63,8 +63,9 @@ unsafe fn policy(options: *const Options) -> Result<Policy, Errno> {
     if options.size as usize != size_of::<Options>() {
         return Err(Errno::EINVAL);
     }
+    // SAFETY: by this function's contract.
+    let default = unsafe { confined(&options.confinement, default)? };
     Ok(Policy {
-        lockdown: lockdown(options.lockdown, default.lockdown)?,
         deadline: or_default(options.deadline_ns, default.deadline),
         start_deadline: or_default(options.start_deadline_ns, default.start_deadline),
         ..default

@@ -8,6 +8,8 @@ use crate::host::process::Process;
 use crate::host::sysfs;
 use core::ffi::{c_char, c_void};
 use core::ptr::NonNull;
+use umd_core::status::Denied;
+use umd_core::syscall::Syscall;
 
 /// poll(2) under way.
 pub struct Poll {
@@ -30,9 +32,23 @@ unsafe extern "C" fn umd_rs_process_born(process: NonNull<c_void>, pid: NonNull<
 ///
 /// `process` is a reference that C gives away.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn umd_rs_process_exited(process: NonNull<c_void>, status: u32) {
+unsafe extern "C" fn umd_rs_process_exited(process: NonNull<c_void>, status: u32, denied: u32) {
     // SAFETY: by this function's contract.
-    Process::exited(unsafe { Arc::from_raw(process) }, status);
+    Process::exited(
+        unsafe { Arc::from_raw(process) },
+        status,
+        denied_call(denied),
+    );
+}
+
+/// What C knows of a system call that was denied: `UMD_NONE_DENIED`, `UMD_DENIED_ELSEWHERE`.
+fn denied_call(number: u32) -> Option<Denied> {
+    const ELSEWHERE: u32 = 1 << 31;
+    match (number, u16::try_from(number)) {
+        (u32::MAX, _) => None,
+        (_, Ok(number)) => Some(Denied::Call(Syscall::new(number))),
+        _ => Some(Denied::Elsewhere(number & !ELSEWHERE)),
+    }
 }
 
 /// # Safety

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! umd.ko's exports, as a driver module uses them. C header: `kernel/include/linux/umd.h`.
 
-use super::abi::{Config, Failure};
+use super::abi::{Config, Confinement, Failure};
 use super::module::Blob;
 use crate::driver::Driver;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 use umd_core::error::{Errno, Error};
-use umd_core::policy::{Framing, Instant, Lockdown, Span};
+use umd_core::lockdown::Lockdown;
+use umd_core::policy::{Framing, Instant, Priority, Span};
+use umd_core::syscall::Syscalls;
 
 unsafe extern "C" {
     fn umd_driver_register(config: *const Config) -> *mut c_void;
@@ -135,6 +137,14 @@ unsafe impl Sync for Registration {}
 impl Registration {
     pub(crate) fn register<D: Driver>(name: &CStr, source: Source<'_>) -> Result<Self, Errno> {
         let policy = &D::POLICY;
+        let mut list = [0; Syscalls::END as usize];
+        let mut syscalls_count = 0;
+        if let Lockdown::Custom(listed) = policy.lockdown {
+            syscalls_count = listed.count();
+            for (place, call) in list.iter_mut().zip(listed.iter()) {
+                *place = call.number();
+            }
+        }
         let config = Config {
             size: size_of::<Config>() as u32,
             framing: match policy.framing {
@@ -154,17 +164,31 @@ impl Registration {
             reserved: 0,
             restart_window_ns: policy.restart.window.as_nanos(),
             kmod: source.loader().map_or(core::ptr::null(), CStr::as_ptr),
-            lockdown: match policy.lockdown {
-                Lockdown::Strict => 1,
-                Lockdown::Basic => 2,
-                Lockdown::SystemRoot => 3,
-                Lockdown::Unconfined => 4,
+            confinement: Confinement {
+                lockdown: match policy.lockdown {
+                    Lockdown::Strict => 1,
+                    Lockdown::Basic => 2,
+                    Lockdown::SystemRoot => 3,
+                    Lockdown::Unconfined => 4,
+                    Lockdown::Compute => 5,
+                    Lockdown::Custom(_) => 6,
+                },
+                syscalls_count,
+                syscalls: list.as_ptr(),
+                memory_max: policy.memory_max,
+                nice: match policy.priority {
+                    Priority::Nice(nice) => nice.into(),
+                    Priority::Inherit => 0,
+                },
+                priority: match policy.priority {
+                    Priority::Nice(_) => 0,
+                    Priority::Inherit => 1,
+                },
             },
-            reserved2: 0,
             health_check: Some(health_check::<D>),
             data: core::ptr::null_mut(),
         };
-        // SAFETY: name and blob are valid during the call; health_check is code of this module,
+        // SAFETY: name, blob and list are valid during the call; health_check is code of this module,
         // which outlives its registrations.
         let driver = unsafe { umd_driver_register(&raw const config) };
         // INVARIANT: just registered.

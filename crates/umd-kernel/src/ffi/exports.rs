@@ -2,7 +2,7 @@
 //! What `umd.ko` exports to driver modules. C header: `kernel/include/linux/umd.h`, where each
 //! function's contract stands.
 
-use super::abi::{Config, Failure, HealthCheckFn};
+use super::abi::{Config, Confinement, Failure, HealthCheckFn};
 use super::memory::{Arc, Box};
 use super::{bytes, bytes_mut, negative};
 use crate::host::driver::{Definition, Driver, Keeper, Registration};
@@ -12,7 +12,9 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::NonNull;
 use umd_core::error::{Errno, Error};
 use umd_core::lifecycle::QUEUE_CAPACITY;
-use umd_core::policy::{Framing, Lockdown, Policy, RestartPolicy, Span};
+use umd_core::lockdown::Lockdown;
+use umd_core::policy::{Framing, Policy, Priority, RestartPolicy, Span};
+use umd_core::syscall::{Syscall, Syscalls};
 
 /// A driver's own check of a handler that was just started.
 ///
@@ -57,8 +59,13 @@ pub(super) fn or_default(value: u64, default: Span) -> Span {
     }
 }
 
-fn policy(config: &Config) -> Result<Policy, Errno> {
+/// # Safety
+///
+/// `config` is valid as the header says, with all that it points to.
+unsafe fn policy(config: &Config) -> Result<Policy, Errno> {
     let default = Policy::DEFAULT;
+    // SAFETY: by this function's contract.
+    let default = unsafe { confined(&config.confinement, default)? };
     let framing = match config.framing {
         0 => Framing::Framed,
         1 => Framing::Raw,
@@ -83,7 +90,6 @@ fn policy(config: &Config) -> Result<Policy, Errno> {
     };
     Ok(Policy {
         framing,
-        lockdown: lockdown(config.lockdown, default.lockdown)?,
         deadline: or_default(config.deadline_ns, default.deadline),
         start_deadline: or_default(config.start_deadline_ns, default.start_deadline),
         request_max,
@@ -93,15 +99,56 @@ fn policy(config: &Config) -> Result<Policy, Errno> {
     })
 }
 
-/// 0 stands for the default.
-pub(super) fn lockdown(number: u32, default: Lockdown) -> Result<Lockdown, Errno> {
-    Ok(match number {
-        0 => default,
+/// The policy with this confinement in the place of its own; 0 stands for what it has.
+///
+/// # Safety
+///
+/// The list of system calls has as many elements as it says.
+pub(super) unsafe fn confined(wanted: &Confinement, default: Policy) -> Result<Policy, Errno> {
+    let lockdown = match wanted.lockdown {
+        0 => default.lockdown,
         1 => Lockdown::Strict,
         2 => Lockdown::Basic,
         3 => Lockdown::SystemRoot,
         4 => Lockdown::Unconfined,
+        5 => Lockdown::Compute,
+        // SAFETY: by this function's contract.
+        6 => Lockdown::Custom(unsafe { listed(wanted.syscalls, wanted.syscalls_count) }?),
         _ => return Err(Errno::EINVAL),
+    };
+    let priority = match (wanted.priority, i8::try_from(wanted.nice)) {
+        (0, Ok(nice @ -20..=19)) => Priority::Nice(nice),
+        (1, Ok(0)) => Priority::Inherit,
+        _ => return Err(Errno::EINVAL),
+    };
+    let memory_max = match wanted.memory_max {
+        0 => default.memory_max,
+        max => max,
+    };
+    Ok(Policy {
+        lockdown,
+        memory_max,
+        priority,
+        ..default
+    })
+}
+
+/// # Safety
+///
+/// `calls` has `count` elements.
+unsafe fn listed(calls: *const u16, count: u32) -> Result<Syscalls, Errno> {
+    let count = count as usize;
+    if count > usize::from(Syscalls::END) || (calls.is_null() && count > 0) {
+        return Err(Errno::EINVAL);
+    }
+    (0..count).try_fold(Syscalls::NONE, |set, index| {
+        // SAFETY: by this function's contract.
+        let number = unsafe { calls.add(index).read() };
+        if number < Syscalls::END {
+            Ok(set.with(&[Syscall::new(number)]))
+        } else {
+            Err(Errno::EINVAL)
+        }
     })
 }
 
@@ -150,7 +197,8 @@ unsafe fn register(config: *const Config) -> Result<Box<Registration>, Errno> {
         program: name,
         blob: (!config.blob.is_null()).then_some(blob),
         loader,
-        policy: policy(config)?,
+        // SAFETY: by this function's contract.
+        policy: unsafe { policy(config) }?,
         keeper: Keeper::Host,
         health_check,
     })?;

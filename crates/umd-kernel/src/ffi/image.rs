@@ -4,29 +4,29 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::NonNull;
 use umd_core::error::Errno;
-use umd_core::policy::Lockdown;
+use umd_core::lockdown::Lockdown;
+use umd_core::policy::{Framing, Policy, Priority};
 
 unsafe extern "C" {
     fn umd_image_new(
         name: *const c_char,
         data: *const c_void,
         len: usize,
-        profile: u32,
-        foreign: bool,
+        plan: *const Plan,
         error: *mut c_int,
     ) -> *mut c_void;
     fn umd_image_mount(image: *const c_void) -> *const c_void;
     fn umd_image_free(image: *mut c_void);
 }
 
-/// For whom a handler was made.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// For us: it gives up what it must.
-    Own,
-    /// For the in-tree facility: it knows nothing of us, and the launcher gives up for it what only the
-    /// process itself can.
-    Foreign,
+/// `struct umd_image_plan`.
+#[repr(C)]
+struct Plan {
+    orders: [u8; Lockdown::ENCODED],
+    memory_max: u64,
+    profile: u32,
+    nice: i32,
+    foreign: u32,
 }
 
 /// An executable in a mount of its own.
@@ -42,22 +42,35 @@ unsafe impl Send for Image {}
 unsafe impl Sync for Image {}
 
 impl Image {
-    /// Copies the blob, for processes with this profile. Context: may sleep.
+    /// Copies the blob, for processes of this policy, with this profile in the place of its lockdown. Context: may
+    /// sleep.
     pub fn stage(
         name: &CStr,
         blob: &[u8],
         profile: Lockdown,
-        origin: Origin,
+        policy: &Policy,
     ) -> Result<Self, Errno> {
+        let plan = Plan {
+            orders: profile.encode(),
+            memory_max: policy.memory_max,
+            profile: profile.number().into(),
+            nice: match policy.priority {
+                Priority::Nice(nice) => nice.into(),
+                Priority::Inherit => 0,
+            },
+            foreign: match policy.framing {
+                Framing::Framed | Framing::Raw => 0,
+                Framing::Stream => 1,
+            },
+        };
         let mut error = 0;
-        // SAFETY: name and blob are valid during the call, which keeps neither.
+        // SAFETY: name, blob and plan are valid during the call, which keeps none of them.
         let image = unsafe {
             umd_image_new(
                 name.as_ptr(),
                 blob.as_ptr().cast(),
                 blob.len(),
-                profile as u32,
-                origin == Origin::Foreign,
+                &raw const plan,
                 &raw mut error,
             )
         };

@@ -21,6 +21,9 @@ unsafe extern "C" {
         watched: *mut bool,
     ) -> c_int;
     fn umd_process_kill(pid: *mut c_void);
+    fn umd_process_attend(pid: *mut c_void);
+    fn umd_process_lend_priority(pid: *mut c_void) -> bool;
+    fn umd_process_take_priority(pid: *mut c_void, nice: c_int);
     fn umd_process_number(pid: *mut c_void) -> c_int;
     fn umd_process_put(pid: *mut c_void);
     fn umd_task_is(pid: *const c_void) -> bool;
@@ -77,6 +80,22 @@ impl Pid {
         }
     }
 
+    /// Before a request: sees to it that the kernel frees other memory first, whatever root has set. Context: any.
+    pub fn attend(&self) {
+        if let Some(pid) = self.get() {
+            // SAFETY: as above.
+            unsafe { umd_process_attend(pid.as_ptr()) };
+        }
+    }
+
+    /// Gives it the calling task's priority, where that is of a real-time class, until the guard is dropped.
+    /// Context: no locks.
+    pub fn lend_priority(&self) -> Option<LentPriority<'_>> {
+        let pid = self.get()?;
+        // SAFETY: as above.
+        unsafe { umd_process_lend_priority(pid.as_ptr()) }.then_some(LentPriority(self))
+    }
+
     /// The number in the first pid namespace; 0 before the birth and after the death.
     pub fn number(&self) -> i32 {
         match self.get() {
@@ -92,6 +111,18 @@ impl Pid {
             // SAFETY: as above.
             Some(pid) => unsafe { umd_task_is(pid.as_ptr()) },
             None => false,
+        }
+    }
+}
+
+/// The priority of a caller that a process has until this is dropped. Context of the drop: no locks.
+pub struct LentPriority<'p>(&'p Pid);
+
+impl Drop for LentPriority<'_> {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0.get() {
+            // SAFETY: by its invariant it owns a reference.
+            unsafe { umd_process_take_priority(pid.as_ptr(), 0) };
         }
     }
 }

@@ -5,6 +5,7 @@
 use super::process::Pid;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use umd_core::error::Errno;
+use umd_core::status::Denied;
 
 unsafe extern "C" {
     fn umd_trace_start(driver: *const c_char, pid: *mut c_void, error: c_int);
@@ -20,6 +21,13 @@ unsafe extern "C" {
         error: c_int,
     );
     fn umd_log_exit(driver: *const c_char, pid: c_int, status: u32);
+    fn umd_log_denied(
+        driver: *const c_char,
+        pid: c_int,
+        name: *const c_char,
+        len: usize,
+        number: u32,
+    );
 }
 
 /// A handler came into service, or failed to.
@@ -63,6 +71,21 @@ pub fn log_failure(driver: &CStr, pid: i32, what: &str, errno: Errno) {
             what.as_ptr().cast(),
             what.len(),
             errno.get().saturating_neg(),
+        );
+    }
+}
+
+/// A log line: which system call its lockdown denied to a handler.
+pub fn log_denied(driver: &CStr, pid: i32, denied: Denied) {
+    let name = denied.name();
+    // SAFETY: the driver's name is terminated; the call's is valid for its length.
+    unsafe {
+        umd_log_denied(
+            driver.as_ptr(),
+            pid,
+            name.as_ptr().cast(),
+            name.len(),
+            denied.number(),
         );
     }
 }

@@ -16,6 +16,7 @@ unsafe extern "C" {
     fn umd_task_cannot_fork() -> bool;
     fn umd_task_drop_bounding_set() -> c_int;
     fn umd_task_set_strict() -> bool;
+    fn umd_task_has_filter() -> bool;
     fn umd_task_is_dying() -> bool;
 }
 
@@ -77,6 +78,12 @@ pub fn drop_bounding_set() -> bool {
 pub fn set_strict() -> bool {
     // SAFETY: as above.
     unsafe { umd_task_set_strict() }
+}
+
+/// A filter of seccomp's is in force for it.
+pub fn has_filter() -> bool {
+    // SAFETY: as above.
+    unsafe { umd_task_has_filter() }
 }
 
 /// It has received a fatal signal.

@@ -15,7 +15,8 @@ use crate::ffi::wait;
 use core::ffi::CStr;
 use umd_core::error::{Errno, Error, Seen, StartError};
 use umd_core::host::Lost;
-use umd_core::policy::{Framing, Instant, Lockdown, Policy, RestartPolicy, Span};
+use umd_core::lockdown::Lockdown;
+use umd_core::policy::{Framing, Instant, Policy, RestartPolicy, Span};
 use umd_core::transfer::Ended;
 
 /// What the C API promises its callers where they say nothing else.

@@ -8,7 +8,7 @@ use super::loader::{self, ModuleName};
 use super::process::{self, Process};
 use super::registry;
 use crate::ffi::exports::HealthCheck;
-use crate::ffi::image::{Image, Origin};
+use crate::ffi::image::Image;
 use crate::ffi::lock::SpinLock;
 use crate::ffi::memory::Arc;
 use crate::ffi::name::Name;
@@ -17,14 +17,15 @@ use crate::ffi::sysfs::Directory;
 use crate::ffi::task;
 use crate::ffi::wait::{self, WaitQueues};
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use umd_core::elf;
 use umd_core::error::{Errno, Error, StartError};
 use umd_core::exchange;
 use umd_core::host::{Clock, Interrupted, Lost, Processes, Turnstile};
 use umd_core::lifecycle::{Admission, Lifecycle, QUEUE_CAPACITY, Served, State, Ticket, WorkerId};
-use umd_core::policy::{Framing, Instant, Lockdown, Policy, Span};
-use umd_core::status::{Counters, ExitStatus};
+use umd_core::lockdown::{Elements, Lockdown};
+use umd_core::policy::{Framing, Instant, Policy, Priority, Span};
+use umd_core::status::{Counters, Denied, ExitStatus};
 use umd_core::transfer::{Answer, Ended};
 
 /// Processes of one driver. One worker for now; the core takes any number.
@@ -43,13 +44,11 @@ struct Inner {
 /// A registered driver.
 pub struct Driver {
     name: Name,
-    framing: Framing,
-    lockdown: Lockdown,
-    /// What processes of the present image give up: [`Lockdown`] as a number.
-    profile: AtomicU8,
-    request_max: usize,
+    policy: Policy,
+    /// The present image is linked dynamically.
+    dynamic: AtomicBool,
+    /// The policy's, until somebody sets another.
     deadline: AtomicU64,
-    start_deadline: Span,
     /// The module that brings an image.
     loader: Option<ModuleName>,
     keeper: Keeper,
@@ -111,12 +110,9 @@ impl Registration {
         let loader = definition.loader.map(ModuleName::new).transpose()?;
         let no_memory = |error: Error| error.errno();
         let driver = Arc::try_new(Driver {
-            framing: policy.framing,
-            lockdown: policy.lockdown,
-            profile: AtomicU8::new(policy.lockdown as u8),
-            request_max: policy.request_max,
+            policy,
+            dynamic: AtomicBool::new(false),
             deadline: AtomicU64::new(policy.deadline.as_nanos()),
-            start_deadline: policy.start_deadline,
             loader,
             keeper: definition.keeper,
             health_check: definition.health_check,
@@ -195,7 +191,12 @@ impl Driver {
 
     /// What the bytes on the channel look like.
     pub(super) fn framing(&self) -> Framing {
-        self.framing
+        self.policy.framing
+    }
+
+    /// When its handlers run.
+    pub(super) fn priority(&self) -> Priority {
+        self.policy.priority
     }
 
     /// Who looks after its processes.
@@ -205,12 +206,15 @@ impl Driver {
 
     /// What its owner wants a handler to give up.
     pub fn lockdown(&self) -> Lockdown {
-        self.lockdown
+        self.policy.lockdown
     }
 
     /// What handlers give up in fact: one that is linked dynamically needs the system's files.
     pub fn profile(&self) -> Lockdown {
-        Lockdown::from_u8(self.profile.load(Ordering::Relaxed)).unwrap_or(self.lockdown)
+        match (self.policy.lockdown, self.dynamic.load(Ordering::Relaxed)) {
+            (Lockdown::Basic, true) => Lockdown::SystemRoot,
+            (lockdown, _) => lockdown,
+        }
     }
 
     /// The address of the image's mount; 0 without an image.
@@ -233,15 +237,12 @@ impl Driver {
     ///
     /// `EBUSY` where there is one, `ESHUTDOWN` where the driver goes away, those of the staging.
     pub fn provide(&self, program: &CStr, blob: &[u8]) -> Result<(), Errno> {
-        let profile = match (self.lockdown, elf::has_interpreter(blob)) {
+        let dynamic = elf::has_interpreter(blob);
+        let profile = match (self.policy.lockdown, dynamic) {
             (Lockdown::Basic, true) => Lockdown::SystemRoot,
             (lockdown, _) => lockdown,
         };
-        let origin = match self.framing {
-            Framing::Framed | Framing::Raw => Origin::Own,
-            Framing::Stream => Origin::Foreign,
-        };
-        let image = Image::stage(program, blob, profile, origin)?;
+        let image = Image::stage(program, blob, profile, &self.policy)?;
         let image = Arc::try_new(image).map_err(|error| error.errno())?;
         let mut given = Some(image);
         self.update_inner(|inner| {
@@ -251,7 +252,7 @@ impl Driver {
             if inner.image.is_some() {
                 return Err(Errno::EBUSY);
             }
-            self.profile.store(profile as u8, Ordering::Relaxed);
+            self.dynamic.store(dynamic, Ordering::Relaxed);
             inner.image = given.take();
             inner.lifecycle.loaded();
             Ok(())
@@ -264,21 +265,21 @@ impl Driver {
 
     /// Takes over the image of a driver that has been unloaded. False: nothing was changed. Context: any.
     pub fn succeed(&self, predecessor: &Self) -> bool {
-        if (self.lockdown, self.framing) != (predecessor.lockdown, predecessor.framing) {
+        if !self.policy.makes_same_processes(&predecessor.policy) {
             return false;
         }
         let image = predecessor.update_inner(|inner| {
             let unloaded = inner.lifecycle.is_unloading();
             unloaded.then(|| inner.image.take()).flatten()
         });
-        let profile = predecessor.profile.load(Ordering::Relaxed);
+        let dynamic = predecessor.dynamic.load(Ordering::Relaxed);
         let mut given = image;
         let taken = self.update_inner(|inner| {
             // Another loader may have been faster.
             if inner.image.is_some() || given.is_none() {
                 return false;
             }
-            self.profile.store(profile, Ordering::Relaxed);
+            self.dynamic.store(dynamic, Ordering::Relaxed);
             inner.image = given.take();
             inner.lifecycle.loaded();
             true
@@ -330,6 +331,7 @@ impl Driver {
     }
 
     /// What state the driver is in, and what it has counted.
+    #[inline(never)]
     pub fn status(&self) -> (State, Counters) {
         let mut inner = self.inner.lock();
         (inner.lifecycle.state(wait::now()), inner.lifecycle.counters)
@@ -343,6 +345,12 @@ impl Driver {
     /// A handler is in service, and has passed the host's checks.
     pub fn is_confined(&self) -> bool {
         self.serving().is_some_and(|process| process.is_confined())
+    }
+
+    /// What of its lockdown is in force for the handler in service.
+    pub fn in_force(&self) -> Elements {
+        self.serving()
+            .map_or(Elements::NONE, |process| process.in_force())
     }
 
     fn serving(&self) -> Option<Arc<Process>> {
@@ -366,11 +374,11 @@ impl Driver {
         reply: &mut [u8],
         limit: Option<Span>,
     ) -> Result<usize, Error> {
-        if request.len() > this.request_max {
+        if request.len() > this.policy.request_max {
             return Err(Error::RequestTooLong);
         }
         // Raw messages have no length of their own: none is no message.
-        if this.framing == Framing::Raw && (request.is_empty() || reply.is_empty()) {
+        if this.policy.framing == Framing::Raw && (request.is_empty() || reply.is_empty()) {
             return Err(Error::InvalidArgument);
         }
         // A length has 32 bits in the transfer.
@@ -395,7 +403,7 @@ impl Driver {
     /// stream is started by its owner, or by the next call.
     pub fn restart(this: &Arc<Self>) -> Result<(), Error> {
         this.end(Lifecycle::restart);
-        match this.framing {
+        match this.policy.framing {
             Framing::Framed | Framing::Raw => Self::start(this),
             Framing::Stream => Ok(()),
         }
@@ -414,7 +422,7 @@ impl Driver {
             // Somebody else forks it too.
             Admission::Run(_) | Admission::Wait(_) => return Err(Error::Busy),
         };
-        let started = Processes::start(this, worker, now.after(this.start_deadline));
+        let started = Processes::start(this, worker, now.after(this.policy.start_deadline));
         this.update(|lifecycle| match started {
             Ok(_) => lifecycle.started(worker) && lifecycle.finished(worker, Served::Nothing),
             Err(_) => lifecycle.retire(worker),
@@ -461,8 +469,9 @@ impl Driver {
     }
 
     /// A process has ended.
-    pub(super) fn exited(&self, status: ExitStatus) {
-        self.inner.lock().lifecycle.counters.exited(status);
+    pub(super) fn exited(&self, status: ExitStatus, denied: Option<Denied>) {
+        let mut inner = self.inner.lock();
+        inner.lifecycle.counters.exited(status, denied);
     }
 
     /// Nothing is left of a process.
@@ -555,7 +564,7 @@ impl Driver {
                     // What it said was wrong, and not its end.
                     None | Some(Ended::Broken(..)) => StartError::Health(errno),
                     // The check has its own word for it.
-                    Some(_) if self.framing == Framing::Stream => StartError::Health(errno),
+                    Some(_) if self.policy.framing == Framing::Stream => StartError::Health(errno),
                     Some(ended) => process::start_error(ended),
                 })
             }
@@ -640,7 +649,7 @@ impl Processes for Arc<Driver> {
     }
 
     fn start(&self, worker: WorkerId, deadline: Instant) -> Result<Arc<Process>, StartError> {
-        let process = Process::try_new(self, worker, self.framing, deadline)
+        let process = Process::try_new(self, worker, self.policy.framing, deadline)
             .map_err(|error| StartError::Exec(error.errno()))?;
         let result = self
             .seat(&process)

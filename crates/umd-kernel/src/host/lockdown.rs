@@ -4,19 +4,25 @@
 use super::process::Process;
 use crate::ffi::task;
 use umd_core::error::LockdownCheck;
-use umd_core::policy::Lockdown;
+use umd_core::lockdown::{Elements, Lockdown};
 
 /// The user and group that handlers run as: nobody and nogroup.
 const NOBODY: u32 = 65_534;
 
-/// Checks the task that calls, and completes what the profile says. Nothing here is the task's own word.
+/// Checks the task that calls, and completes what the profile says. Nothing here is the task's own word. Returns
+/// what is in force: what this found or did, and what was done before the exec and cannot be undone by the task.
 /// Context: the handler's system call, no locks.
-pub fn confine(process: &Process, profile: Lockdown) -> Result<(), LockdownCheck> {
+pub fn confine(process: &Process, profile: Lockdown) -> Result<Elements, LockdownCheck> {
     match profile {
-        Lockdown::Unconfined => Ok(()),
-        Lockdown::SystemRoot | Lockdown::Basic => confine_foreign(),
-        Lockdown::Strict => confine_strictly(process),
+        Lockdown::Unconfined => {}
+        Lockdown::SystemRoot | Lockdown::Basic => confine_launched()?,
+        Lockdown::Custom(_) | Lockdown::Compute => {
+            confine_launched()?;
+            check(task::has_only(process), LockdownCheck::Files)?;
+        }
+        Lockdown::Strict => confine_strictly(process)?,
     }
+    Ok(Elements::requested(profile))
 }
 
 fn confine_strictly(process: &Process) -> Result<(), LockdownCheck> {
@@ -35,12 +41,13 @@ fn confine_strictly(process: &Process) -> Result<(), LockdownCheck> {
 
 /// All but the last was done by the launcher, before the handler's first instruction; it is looked at once
 /// more.
-fn confine_foreign() -> Result<(), LockdownCheck> {
+fn confine_launched() -> Result<(), LockdownCheck> {
     check(task::is_itself(), LockdownCheck::Threads)?;
     check(task::cannot_fork(), LockdownCheck::Threads)?;
     check(task::has_ids(NOBODY), LockdownCheck::Ids)?;
     check(task::has_no_capabilities(), LockdownCheck::Capabilities)?;
     check(task::has_no_new_privs(), LockdownCheck::NoNewPrivs)?;
+    check(task::has_filter(), LockdownCheck::Seccomp)?;
     check(task::drop_bounding_set(), LockdownCheck::Capabilities)
 }
 

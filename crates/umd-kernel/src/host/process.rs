@@ -31,14 +31,15 @@ use crate::ffi::user::UserBytes;
 use crate::ffi::wait::{self, WaitQueues};
 use core::cell::Cell;
 use core::num::NonZeroU32;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use umd_core::error::{Errno, Error, LockdownCheck, Seen, StartError, Violation};
 use umd_core::frame::HEADER_LEN;
 use umd_core::host::{Interrupted, Lost};
 use umd_core::lifecycle::WorkerId;
-use umd_core::policy::{Framing, Instant};
+use umd_core::lockdown::Elements;
+use umd_core::policy::{Framing, Instant, Priority};
 use umd_core::ring::{PIPE_CAPACITY, Ring};
-use umd_core::status::ExitStatus;
+use umd_core::status::{Denied, ExitStatus};
 use umd_core::transfer::{
     Answer, Ended, Incoming, Outgoing, Progress, Room, Tick, Transfer, Wanted, Withdrawn,
 };
@@ -113,6 +114,8 @@ pub struct Process {
     draining: AtomicBool,
     /// The task has passed the host's checks.
     confined: AtomicBool,
+    /// What of its lockdown is in force: [`Elements`] as a number.
+    in_force: AtomicU16,
     /// What those who sleep wait for, as [`Process::with`] last saw it.
     answered: AtomicBool,
     readable: AtomicBool,
@@ -146,6 +149,7 @@ impl Process {
             taken: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             confined: AtomicBool::new(false),
+            in_force: AtomicU16::new(0),
             answered: AtomicBool::new(false),
             readable: AtomicBool::new(false),
             writable: AtomicBool::new(true),
@@ -177,6 +181,11 @@ impl Process {
     /// The task has passed the host's checks, and strict mode is in force.
     pub fn is_confined(&self) -> bool {
         self.confined.load(Ordering::Acquire)
+    }
+
+    /// What of its lockdown is in force: what the host has done or seen itself.
+    pub fn in_force(&self) -> Elements {
+        Elements::from_bits(self.in_force.load(Ordering::Acquire))
     }
 
     /// What its driver is.
@@ -253,6 +262,12 @@ impl Process {
         reply: &mut [u8],
         deadline: Instant,
     ) -> Result<Answer, Lost> {
+        self.pid.attend();
+        // Until the exchange is over, whichever way.
+        let _lent = match self.driver.priority() {
+            Priority::Nice(_) => None,
+            Priority::Inherit => self.pid.lend_priority(),
+        };
         match self.driver.framing() {
             Framing::Framed | Framing::Raw => {
                 self.exchange_alone(request, reply, Wanted::All, deadline)
@@ -542,7 +557,7 @@ impl Process {
 
     /// The process is a zombie or gone, and with it the reference to it that is given here. Context:
     /// a kernel worker.
-    pub fn exited(this: Arc<Self>, status: u32) {
+    pub fn exited(this: Arc<Self>, status: u32, denied: Option<Denied>) {
         // Somebody else may have a copy of the channel's descriptor, so this can come before release.
         let ended = this.closed();
         let (driver, name) = (&this.driver, this.driver.name());
@@ -550,7 +565,10 @@ impl Process {
         if !matches!(ended, Some(Ended::Aborted(_) | Ended::TimedOut(_))) {
             report::log_exit(name, this.pid.number(), status);
         }
-        driver.exited(ExitStatus::from_wait_status(status));
+        if let Some(denied) = denied {
+            report::log_denied(name, this.pid.number(), denied);
+        }
+        driver.exited(ExitStatus::from_wait_status(status), denied);
         let driver = driver.clone();
         drop(this);
         driver.reaped();
@@ -710,7 +728,8 @@ impl Process {
 
     fn confine(&self) -> Result<(), Errno> {
         match lockdown::confine(self, self.driver.profile()) {
-            Ok(()) => {
+            Ok(in_force) => {
+                self.in_force.store(in_force.bits(), Ordering::Release);
                 self.confined.store(true, Ordering::Release);
                 Ok(())
             }

@@ -5,6 +5,7 @@ use super::driver::Driver;
 use crate::ffi::memory::Arc;
 use core::ffi::CStr;
 use umd_core::error::Errno;
+use umd_core::lockdown::{Element, Elements};
 use umd_core::policy::Span;
 use umd_core::status::ExitStatus;
 
@@ -31,7 +32,7 @@ const fn read_only(name: &'static CStr, show: Show) -> File {
 }
 
 /// The files of a driver's directory.
-pub static FILES: [File; 15] = [
+pub static FILES: [File; 16] = [
     read_only(c"state", |driver, text| {
         text.push(driver.status().0.name());
     }),
@@ -51,6 +52,16 @@ pub static FILES: [File; 15] = [
             Some(ExitStatus::Signaled(signal)) => {
                 text.push("signal ");
                 text.number(u64::from(signal));
+            }
+            None => text.push("none"),
+        }
+    }),
+    read_only(c"last_denied", |driver, text| {
+        match driver.status().1.last_denied {
+            Some(denied) => {
+                text.number(u64::from(denied.number()));
+                text.push(" ");
+                text.push(denied.name());
             }
             None => text.push("none"),
         }
@@ -80,9 +91,7 @@ pub static FILES: [File; 15] = [
     read_only(c"latency_p99_us", |driver, text| {
         text.number(driver.status().1.latencies.percentile_us(99));
     }),
-    read_only(c"lockdown", |driver, text| {
-        text.push(driver.lockdown().name());
-    }),
+    read_only(c"lockdown", lockdown),
     read_only(c"lockdown_in_force", |driver, text| {
         text.push(if driver.is_confined() {
             driver.profile().name()
@@ -113,6 +122,25 @@ pub static FILES: [File; 15] = [
     },
 ];
 
+/// A table: what was asked for, and what is in force, element by element. The profile's own line comes first.
+fn lockdown(driver: &Driver, text: &mut Text<'_>) {
+    let requested = Elements::requested(driver.profile());
+    let in_force = driver.in_force();
+    text.row("element", "requested", "in-force");
+    let profile = match driver.is_confined() {
+        true => driver.profile().name(),
+        false => "none",
+    };
+    text.row("profile", driver.lockdown().name(), profile);
+    let word = |set: Elements, element| if set.contains(element) { "yes" } else { "no" };
+    for element in Element::ALL {
+        let (asked, found) = (word(requested, element), word(in_force, element));
+        text.row(element.name(), asked, found);
+    }
+    // The end of the line that show() adds.
+    text.len = text.len.saturating_sub(1);
+}
+
 /// Serves a read of the file with this index.
 pub fn show(driver: &Driver, index: usize, page: &mut [u8]) -> Result<usize, Errno> {
     let show = FILES
@@ -141,6 +169,7 @@ pub struct Text<'p> {
 }
 
 impl Text<'_> {
+    #[inline(never)]
     fn push(&mut self, text: &str) {
         for byte in text.bytes() {
             if let Some(to) = self.page.get_mut(self.len) {
@@ -150,6 +179,20 @@ impl Text<'_> {
         }
     }
 
+    /// Three words in columns, and the end of the line.
+    #[inline(never)]
+    fn row(&mut self, first: &str, second: &str, third: &str) {
+        for (word, width) in [(first, 14_usize), (second, 13)] {
+            self.push(word);
+            for _ in word.len()..width {
+                self.push(" ");
+            }
+        }
+        self.push(third);
+        self.push("\n");
+    }
+
+    #[inline(never)]
     fn number(&mut self, mut number: u64) {
         // u64::MAX has twenty digits.
         let mut digits = [b'0'; 20];

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A lockdown's list of system calls as a seccomp filter, as in seccomp(2) and
+//! `include/uapi/linux/{filter,seccomp,audit}.h`.
+//!
+//! | system call | under | is made if |
+//! | --- | --- | --- |
+//! | execveat | any filter that does not list it | its path lies at [`GATE`]: the launcher's own |
+//! | prctl | any filter that does not list it | it is `PR_GET_SECCOMP`, by which a runtime learns that nothing is left for it to give up |
+//! | mmap | compute | the memory is private, anonymous and not executable |
+//! | mprotect | compute | the memory is not executable |
+//! | prlimit64 | compute | it sets nothing |
+//! | kill, tkill, tgkill | basic, system-root | the process is its own |
+//!
+//! All else is as [`Lockdown::calls`] says. A call by another convention (32 bits, x32) ends the process.
+
+use crate::lockdown::{Calls, Lockdown};
+use crate::syscall::{Syscall, Syscalls};
+
+/// Where the launcher puts the path of the handler's image: in the page that nobody without CAP_SYS_RAWIO can have
+/// (`vm.mmap_min_addr`). The filter lets an exec from there pass, and the handler, which has no such page, has no
+/// exec.
+pub const GATE: u32 = 0x1000;
+
+/// One instruction: `struct sock_filter`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Instruction {
+    /// What to do.
+    pub code: u16,
+    /// How many to skip if a comparison holds.
+    pub then: u8,
+    /// How many to skip if not.
+    pub otherwise: u8,
+    /// What to compare with, where to load from, what to return.
+    pub value: u32,
+}
+
+impl Instruction {
+    const fn load(offset: u32) -> Self {
+        Self::new(LOAD, 0, 0, offset)
+    }
+
+    const fn give(value: u32) -> Self {
+        Self::new(RETURN, 0, 0, value)
+    }
+
+    const fn new(code: u16, then: u8, otherwise: u8, value: u32) -> Self {
+        Self {
+            code,
+            then,
+            otherwise,
+            value,
+        }
+    }
+}
+
+/// BPF_LD | BPF_W | BPF_ABS, and so on.
+const LOAD: u16 = 0x20;
+const JUMP_EQUAL: u16 = 0x15;
+const JUMP_AT_LEAST: u16 = 0x35;
+const AND: u16 = 0x54;
+const RETURN: u16 = 0x06;
+
+/// `struct seccomp_data`: the number, the convention, the instruction pointer, six arguments.
+const NUMBER: u32 = 0;
+const CONVENTION: u32 = 4;
+const ARGUMENTS: u32 = 16;
+
+const AUDIT_ARCH_X86_64: u32 = 0xc000_003e;
+
+const ALLOW: u32 = 0x7fff_0000;
+/// SECCOMP_RET_ERRNO with EPERM.
+const REFUSE: u32 = 0x0005_0001;
+const KILL: u32 = 0x8000_0000;
+
+const PR_GET_SECCOMP: u32 = 21;
+const PROT_EXEC: u32 = 4;
+/// MAP_PRIVATE | MAP_ANONYMOUS
+const PRIVATE: u32 = 0x22;
+
+/// A filter.
+///
+/// # Invariants
+///
+/// The first `len` instructions are a program that the kernel takes; `len` is at most their number.
+pub struct Program {
+    code: [Instruction; Self::CAPACITY],
+    len: usize,
+}
+
+/// When an argument of a system call is as it should be.
+#[derive(Clone, Copy)]
+enum Test {
+    /// All its 64 bits are this value's.
+    Is(u32),
+    /// Of the bits of `mask` exactly these are set; the upper half does not matter.
+    Has { mask: u32, bits: u32 },
+}
+
+impl Program {
+    /// Enough for a list in which every other number is missing, and all tests.
+    const CAPACITY: usize = 1024;
+
+    /// The filter for this lockdown, and for the process with this id. `None` where there is none to be set.
+    pub fn of(lockdown: Lockdown, pid: u32) -> Option<Self> {
+        let Calls::Filter { allowed, refused } = lockdown.calls() else {
+            return None;
+        };
+        let mut program = Self {
+            code: [Instruction::give(KILL); Self::CAPACITY],
+            len: 0,
+        };
+        program.convention();
+        program.tests(lockdown, &allowed, pid);
+        program.list(&allowed, ALLOW);
+        program.list(&refused, REFUSE);
+        program.push(Instruction::give(KILL));
+        // INVARIANT: it ends with a return, and jumps over at most the rest of a test.
+        Some(program)
+    }
+
+    /// The instructions.
+    pub fn instructions(&self) -> &[Instruction] {
+        self.code.get(..self.len).unwrap_or(&self.code)
+    }
+
+    fn push(&mut self, instruction: Instruction) {
+        // The last one stays what ends the process.
+        let room = self.code.len().saturating_sub(1);
+        if let Some(place) = self.code.get_mut(self.len).filter(|_| self.len < room) {
+            *place = instruction;
+        }
+        self.len = self.len.saturating_add(1).min(Self::CAPACITY);
+    }
+
+    fn convention(&mut self) {
+        self.push(Instruction::load(CONVENTION));
+        self.push(Instruction::new(JUMP_EQUAL, 1, 0, AUDIT_ARCH_X86_64));
+        self.push(Instruction::give(KILL));
+        self.push(Instruction::load(NUMBER));
+    }
+
+    fn tests(&mut self, lockdown: Lockdown, allowed: &Syscalls, pid: u32) {
+        if !allowed.contains(Syscall::EXECVEAT) {
+            self.test(Syscall::EXECVEAT, &[(1, Test::Is(GATE))], KILL);
+        }
+        if !allowed.contains(Syscall::PRCTL) {
+            self.test(Syscall::PRCTL, &[(0, Test::Is(PR_GET_SECCOMP))], KILL);
+        }
+        let no_code = Test::Has {
+            mask: PROT_EXEC,
+            bits: 0,
+        };
+        match lockdown {
+            Lockdown::Compute => {
+                let own = Test::Has {
+                    mask: PRIVATE,
+                    bits: PRIVATE,
+                };
+                self.test(Syscall::MMAP, &[(2, no_code), (3, own)], KILL);
+                self.test(Syscall::MPROTECT, &[(2, no_code)], KILL);
+                self.test(Syscall::PRLIMIT64, &[(2, Test::Is(0))], KILL);
+            }
+            Lockdown::Basic | Lockdown::SystemRoot => {
+                for call in [Syscall::KILL, Syscall::TKILL, Syscall::TGKILL] {
+                    self.test(call, &[(0, Test::Is(pid))], REFUSE);
+                }
+            }
+            Lockdown::Custom(_) | Lockdown::Strict | Lockdown::Unconfined => {}
+        }
+    }
+
+    /// A call whose arguments pass all tests is made, else this is what becomes of it.
+    fn test(&mut self, call: Syscall, tests: &[(u32, Test)], otherwise: u32) {
+        let length: u8 = tests.iter().map(|(_, test)| test.length()).sum();
+        // Over the tests and two returns.
+        let end = length.saturating_add(2);
+        let number = u32::from(call.number());
+        self.push(Instruction::new(JUMP_EQUAL, 0, end, number));
+        // To the second of the returns.
+        let mut left = length.saturating_add(1);
+        for (argument, test) in tests {
+            let at = ARGUMENTS.saturating_add(argument.saturating_mul(8));
+            left = left.saturating_sub(test.length());
+            match *test {
+                Test::Is(value) => {
+                    self.push(Instruction::load(at));
+                    let fails = left.saturating_add(2);
+                    self.push(Instruction::new(JUMP_EQUAL, 0, fails, value));
+                    self.push(Instruction::load(at.saturating_add(4)));
+                    self.push(Instruction::new(JUMP_EQUAL, 0, left, 0));
+                }
+                Test::Has { mask, bits } => {
+                    self.push(Instruction::load(at));
+                    self.push(Instruction::new(AND, 0, 0, mask));
+                    self.push(Instruction::new(JUMP_EQUAL, 0, left, bits));
+                }
+            }
+        }
+        self.push(Instruction::give(ALLOW));
+        self.push(Instruction::give(otherwise));
+    }
+
+    /// The numbers of the set, run by run.
+    fn list(&mut self, set: &Syscalls, verdict: u32) {
+        let mut number = 0;
+        while number < Syscalls::END {
+            let run = set.run(number);
+            if run > 0 {
+                let (first, end) = (u32::from(number), u32::from(number.saturating_add(run)));
+                self.push(Instruction::new(JUMP_AT_LEAST, 0, 2, first));
+                self.push(Instruction::new(JUMP_AT_LEAST, 1, 0, end));
+                self.push(Instruction::give(verdict));
+            }
+            number = number.saturating_add(run.max(1));
+        }
+    }
+}
+
+impl Test {
+    /// Instructions.
+    const fn length(self) -> u8 {
+        match self {
+            Self::Is(_) => 4,
+            Self::Has { .. } => 3,
+        }
+    }
+}
+
+impl Syscalls {
+    /// How many from this number on are in the set without a gap.
+    fn run(&self, first: u16) -> u16 {
+        let numbers = first..Self::END;
+        let run = numbers.take_while(|number| self.contains(Syscall::new(*number)));
+        run.count().try_into().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lockdown::{COMPUTE, HARMFUL, MISSED, SERVE};
+
+    const PID: u32 = 4242;
+
+    /// What the kernel's interpreter would say of this call.
+    fn verdict(lockdown: Lockdown, convention: u32, number: u32, arguments: [u64; 6]) -> u32 {
+        let program = Program::of(lockdown, PID).unwrap();
+        let word = |at: u32| match at {
+            NUMBER => number,
+            CONVENTION => convention,
+            _ => {
+                let argument = arguments[(at as usize - 16) / 8];
+                if at % 8 == 0 {
+                    argument as u32
+                } else {
+                    (argument >> 32) as u32
+                }
+            }
+        };
+        let (mut at, mut accumulator) = (0, 0);
+        loop {
+            let Instruction {
+                code,
+                then,
+                otherwise,
+                value,
+            } = program.instructions()[at];
+            let mut jump = |holds: bool| at += usize::from(if holds { then } else { otherwise });
+            match code {
+                LOAD => accumulator = word(value),
+                AND => accumulator &= value,
+                JUMP_EQUAL => jump(accumulator == value),
+                JUMP_AT_LEAST => jump(accumulator >= value),
+                RETURN => return value,
+                _ => unreachable!("code {code:#x}"),
+            }
+            at += 1;
+        }
+    }
+
+    fn native(lockdown: Lockdown, call: Syscall, arguments: [u64; 6]) -> u32 {
+        verdict(lockdown, AUDIT_ARCH_X86_64, call.number().into(), arguments)
+    }
+
+    #[test]
+    fn each_number_is_as_listed() {
+        // Those that are looked at more closely.
+        let tested = Syscalls::of(&[
+            Syscall::EXECVEAT,
+            Syscall::PRCTL,
+            Syscall::MMAP,
+            Syscall::MPROTECT,
+            Syscall::PRLIMIT64,
+        ]);
+        let odd: [u64; Syscalls::WORDS] = [0x5555_5555_5555_5555; 8];
+        for (lockdown, allowed, refused) in [
+            (Lockdown::Compute, COMPUTE, MISSED),
+            (Lockdown::Custom(Syscalls::NONE), SERVE, Syscalls::NONE),
+            (Lockdown::Custom(COMPUTE), COMPUTE, Syscalls::NONE),
+            (
+                Lockdown::Custom(Syscalls::ALL),
+                Syscalls::ALL,
+                Syscalls::NONE,
+            ),
+            (
+                Lockdown::Custom(Syscalls::from_words(odd)),
+                Syscalls::from_words(odd).with(&[
+                    Syscall::READ,
+                    Syscall::WRITE,
+                    Syscall::EXIT,
+                    Syscall::EXIT_GROUP,
+                    Syscall::RESTART_SYSCALL,
+                    Syscall::RT_SIGRETURN,
+                ]),
+                Syscalls::NONE,
+            ),
+        ] {
+            for number in 0..Syscalls::END + 64 {
+                let call = Syscall::new(number);
+                if tested.contains(call) && lockdown != Lockdown::Custom(Syscalls::ALL) {
+                    continue;
+                }
+                let wanted = match (allowed.contains(call), refused.contains(call)) {
+                    (true, _) => ALLOW,
+                    (false, true) => REFUSE,
+                    (false, false) => KILL,
+                };
+                assert_eq!(
+                    native(lockdown, call, [0; 6]),
+                    wanted,
+                    "{lockdown:?} {call}"
+                );
+            }
+        }
+        for number in 0..Syscalls::END {
+            let call = Syscall::new(number);
+            let wanted = if HARMFUL.contains(call) {
+                REFUSE
+            } else {
+                ALLOW
+            };
+            assert_eq!(native(Lockdown::Basic, call, [0; 6]), wanted, "{call}");
+        }
+    }
+
+    #[test]
+    fn other_conventions_are_the_end() {
+        let all = Lockdown::Custom(Syscalls::ALL);
+        assert_eq!(verdict(all, 0x4000_0003, 3, [0; 6]), KILL, "i386");
+        assert_eq!(
+            verdict(all, 0x4000_003e, 0, [0; 6]),
+            KILL,
+            "without 64 bits"
+        );
+        let x32 = 0x4000_0000;
+        assert_eq!(verdict(all, AUDIT_ARCH_X86_64, x32, [0; 6]), KILL, "x32");
+        assert_eq!(verdict(all, AUDIT_ARCH_X86_64, u32::MAX, [0; 6]), KILL);
+    }
+
+    #[test]
+    fn arguments_are_looked_at() {
+        let high = 1 << 32;
+        let at = |index: usize, value: u64| {
+            let mut arguments = [0; 6];
+            arguments[index] = value;
+            arguments
+        };
+        let memory = |prot: u64, flags: u64| [0, 4096, prot, flags, u64::MAX, 0];
+        let none = Lockdown::Custom(Syscalls::NONE);
+        for (lockdown, call, arguments, wanted) in [
+            (none, Syscall::EXECVEAT, at(1, GATE.into()), ALLOW),
+            (none, Syscall::EXECVEAT, at(1, u64::from(GATE) + 1), KILL),
+            (none, Syscall::EXECVEAT, at(1, u64::from(GATE) | high), KILL),
+            (none, Syscall::EXECVEAT, at(0, GATE.into()), KILL),
+            (Lockdown::Compute, Syscall::EXECVEAT, at(1, 0), KILL),
+            (none, Syscall::PRCTL, at(0, 21), ALLOW),
+            (none, Syscall::PRCTL, at(0, 22), KILL),
+            (none, Syscall::PRCTL, at(0, 21 | high), KILL),
+            (Lockdown::Compute, Syscall::MMAP, memory(3, 0x22), ALLOW),
+            (Lockdown::Compute, Syscall::MMAP, memory(3, 0x2_0022), ALLOW),
+            (Lockdown::Compute, Syscall::MMAP, memory(7, 0x22), KILL),
+            (
+                Lockdown::Compute,
+                Syscall::MMAP,
+                memory(4 | high, 0x22),
+                KILL,
+            ),
+            (Lockdown::Compute, Syscall::MMAP, memory(3, 0x21), KILL),
+            (Lockdown::Compute, Syscall::MMAP, memory(3, 0x02), KILL),
+            (Lockdown::Compute, Syscall::MPROTECT, memory(1, 0), ALLOW),
+            (Lockdown::Compute, Syscall::MPROTECT, memory(5, 0), KILL),
+            (Lockdown::Compute, Syscall::PRLIMIT64, at(1, 3), ALLOW),
+            (Lockdown::Compute, Syscall::PRLIMIT64, at(2, high), KILL),
+            (Lockdown::Basic, Syscall::TGKILL, at(0, PID.into()), ALLOW),
+            (Lockdown::Basic, Syscall::TGKILL, at(1, PID.into()), REFUSE),
+            (Lockdown::Basic, Syscall::KILL, at(0, PID.into()), ALLOW),
+            (Lockdown::Basic, Syscall::KILL, at(0, u64::MAX), REFUSE),
+            (Lockdown::SystemRoot, Syscall::TKILL, at(0, 1), REFUSE),
+        ] {
+            let found = native(lockdown, call, arguments);
+            assert_eq!(found, wanted, "{lockdown:?} {call} {arguments:x?}");
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_any_list() {
+        for words in [[0x5555_5555_5555_5555; 8], [0xaaaa_aaaa_aaaa_aaaa; 8]] {
+            let lockdown = Lockdown::Custom(Syscalls::from_words(words));
+            let program = Program::of(lockdown, PID).unwrap();
+            assert!(program.instructions().len() < Program::CAPACITY);
+            let last = program.instructions().last();
+            assert_eq!(last, Some(&Instruction::give(KILL)));
+        }
+        assert!(Program::of(Lockdown::Strict, PID).is_none());
+        assert!(Program::of(Lockdown::Unconfined, PID).is_none());
+    }
+}
