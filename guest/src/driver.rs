@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::io::Errno;
 
 use crate::process;
@@ -86,6 +86,44 @@ impl Driver {
             "{file} of {} is {found:?}, not {value:?}",
             self.0
         );
+        Ok(())
+    }
+
+    /// What its table says of an element of its lockdown: requested, and in force.
+    pub(crate) fn lockdown(self, element: &str) -> Result<(String, String)> {
+        let table = self.get("lockdown")?;
+        let row = table.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some(element)).then_some(words)
+        });
+        let mut words = row.with_context(|| format!("no {element} in\n{table}"))?;
+        match (words.next(), words.next(), words.next()) {
+            (Some(requested), Some(in_force), None) => Ok((requested.into(), in_force.into())),
+            _ => bail!("an odd row of {element} in\n{table}"),
+        }
+    }
+
+    /// Each element that its lockdown is made of is in force, and no other was asked for.
+    pub(crate) fn expect_lockdown(self, profile: &str, elements: &[&str]) -> Result<()> {
+        let found = self.lockdown("profile")?;
+        ensure!(
+            found == (profile.into(), profile.into()),
+            "{found:?}, not {profile}"
+        );
+        let table = self.get("lockdown")?;
+        for row in table.lines().skip(2) {
+            let element = row.split_whitespace().next().unwrap_or_default();
+            let wanted = if elements.contains(&element) {
+                "yes"
+            } else {
+                "no"
+            };
+            let found = self.lockdown(element)?;
+            ensure!(
+                found == (wanted.into(), wanted.into()),
+                "{element}: {found:?}, not {wanted}"
+            );
+        }
         Ok(())
     }
 

@@ -99,7 +99,17 @@ pub(crate) fn slabs() -> Result<BTreeMap<String, i64>> {
         Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
     };
     // Two lines of heading.
-    Ok(text.lines().skip(2).filter_map(entry).collect())
+    let mut slabs: BTreeMap<String, i64> = text.lines().skip(2).filter_map(entry).collect();
+    // Address space that is free, and whose records the kernel gives back by and by.
+    if let Some(areas) = slabs.get_mut("vmap_area") {
+        let unpurged = fs::read_to_string("/proc/vmallocinfo")
+            .context("reading /proc/vmallocinfo")?
+            .lines()
+            .filter(|line| line.contains("unpurged"))
+            .count();
+        *areas = areas.saturating_sub(i64::try_from(unpurged)?);
+    }
+    Ok(slabs)
 }
 
 /// Gives back what the kernel only keeps in case that somebody wants it again.

@@ -79,8 +79,18 @@ fn confinement_of(driver: Driver) -> Result<()> {
         let found = process::status(pid, field)?;
         ensure!(found == wanted, "{field}: {found}, not {wanted}");
     }
-    driver.expect("lockdown", "strict")?;
-    driver.expect("lockdown_in_force", "strict")
+    driver.expect("lockdown_in_force", "strict")?;
+    let elements = [
+        "root",
+        "ids",
+        "capabilities",
+        "no-new-privs",
+        "processes",
+        "files",
+        "limits",
+        "system-calls",
+    ];
+    driver.expect_lockdown("strict", &elements)
 }
 
 fn descriptors(_: &Context) -> Result<()> {

@@ -118,16 +118,20 @@ fn error(value: &str) -> bool {
     value == "none" || described
 }
 
-const FILES: [(&str, u32, Sensible); 15] = [
+const FILES: [(&str, u32, Sensible); 16] = [
     ("deadline_ms", 0o644, |value| value == "1000"),
     ("exits", 0o444, number),
+    ("last_denied", 0o444, |value| value == "none"),
     ("last_error", 0o444, error),
     ("last_exit", 0o444, |value| {
         value == "none" || value.starts_with("signal ") || value.starts_with("exit ")
     }),
     ("latency_p50_us", 0o444, positive),
     ("latency_p99_us", 0o444, positive),
-    ("lockdown", 0o444, |value| value == "strict"),
+    ("lockdown", 0o444, |value| {
+        value
+            .starts_with("element       requested    in-force\nprofile       strict       strict\n")
+    }),
     ("lockdown_in_force", 0o444, |value| value == "strict"),
     ("pid", 0o444, positive),
     ("replies", 0o444, positive),

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -119,6 +120,47 @@ static void describe(char *text, size_t room, const char *name, int arguments)
 		closedir(root);
 }
 
+static int result(long value)
+{
+	return value < 0 ? errno : 0;
+}
+
+/* One line of what it can do to others: "name=errno name=errno". */
+static void attack(char *text, size_t room)
+{
+	long self = getpid();
+
+	snprintf(text, room,
+		 "self=%d other=%d all=%d queue=%d thread=%d socket=%d netlink=%d unshare=%d ptrace=%d pidfd=%d keys=%d ring=%d fault=%d bpf=%d perf=%d mount=%d",
+		 result(kill(self, 0)), result(kill(1, 0)), result(kill(-1, SIGWINCH)),
+		 result(syscall(SYS_rt_sigqueueinfo, 1, SIGWINCH, NULL)),
+		 result(syscall(SYS_tgkill, 1, 1, 0)),
+		 result(socket(AF_INET, SOCK_DGRAM, 0)), result(socket(AF_NETLINK, SOCK_RAW, 0)),
+		 result(syscall(SYS_unshare, 0x10000000)),
+		 result(syscall(SYS_ptrace, 0, 0, 0, 0)), result(syscall(SYS_pidfd_open, 1, 0)),
+		 result(syscall(SYS_keyctl, 0, -3, 0)), result(syscall(SYS_io_uring_setup, 1, NULL)),
+		 result(syscall(SYS_userfaultfd, 1)), result(syscall(SYS_bpf, 0, NULL, 0)),
+		 result(syscall(SYS_perf_event_open, NULL, 0, 0, 0, 0)),
+		 result(syscall(SYS_mount, NULL, NULL, NULL, 0, NULL)));
+}
+
+/* What a handler that computes needs: memory that is really there, and the time. */
+static int compute(void)
+{
+	size_t length = 8 << 20;
+	unsigned char *memory = malloc(length);
+	struct timespec before, after;
+
+	if (!memory || clock_gettime(CLOCK_MONOTONIC, &before))
+		return 1;
+	memset(memory, 7, length);
+	sleep_ms(1);
+	if (clock_gettime(CLOCK_MONOTONIC, &after) || memory[length / 2] != 7)
+		return 1;
+	free(memory);
+	return after.tv_sec == before.tv_sec && after.tv_nsec == before.tv_nsec;
+}
+
 /* The reply to an echo: the request, as often as it fits. */
 static void echo(size_t in, size_t out)
 {
@@ -226,6 +268,22 @@ static void serve(const struct asked *asked, char **arguments, int count)
 		break;
 	case 'm': /* a line in the log */
 		tell("umd c api: asked for a line");
+		write_all(reply, out);
+		break;
+	case 'a': /* echoes after it had some memory and looked at the clock */
+		if (compute())
+			exit(8);
+		write_all(reply, out);
+		break;
+	case 'j': /* tells what it could do to others */
+		memset(reply, 0, out);
+		if (out)
+			attack((char *)reply, out);
+		write_all(reply, out);
+		break;
+	case 'k': /* wants memory to execute */
+		if (syscall(SYS_mmap, 0, 4096, 7, 0x22, -1, 0) == -1)
+			exit(errno);
 		write_all(reply, out);
 		break;
 	case 'i': /* tells of itself */

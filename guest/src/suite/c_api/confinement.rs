@@ -6,10 +6,11 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use rustix::io::Errno;
 
-use super::{BASIC, Managed, Process, STRICT, SYSTEM_ROOT, UNCONFINED, field};
+use super::{BASIC, COMPUTE, CUSTOM, Managed, Process, STRICT, SYSTEM_ROOT, UNCONFINED, field};
 use crate::c_api;
 use crate::driver::Driver;
 use crate::harness::{Context, Topic, test};
+use crate::kernel::Log;
 use crate::process;
 
 pub(crate) const TOPIC: Topic = Topic {
@@ -27,6 +28,13 @@ pub(crate) const TOPIC: Topic = Topic {
         test("a dynamic one keeps the system's root", dynamic),
         test("a mgmt's handler is confined as well", managed),
         test("strict is less", strict),
+        test("compute is memory and clocks, for a C library too", compute),
+        test("custom is what it lists", custom),
+        test("what is denied is named", denied),
+        test(
+            "signals to others, sockets, namespaces are refused",
+            harmful,
+        ),
         test("the system's root, by request", system_root),
         test("unconfined is what it was in the kernel's tree", unconfined),
         test("what is in force is in sysfs", sysfs),
@@ -73,10 +81,15 @@ fn arguments(_: &Context) -> Result<()> {
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     descriptors.sort();
-    let few = [&["0", "1"][..], &["0", "1", "2"][..]];
     ensure!(
-        few.iter().any(|few| descriptors == *few),
+        descriptors == ["0", "1", "2"],
         "its descriptors are {descriptors:?}"
+    );
+    let error = fs::read_link(process::path(pid, "fd/2"))?;
+    ensure!(
+        error.as_os_str() == "anon_inode:[umd-sink]",
+        "its standard error is {}",
+        error.display()
     );
     Ok(())
 }
@@ -199,6 +212,94 @@ fn strict(_: &Context) -> Result<()> {
     process.gone(pid)
 }
 
+/// A filter is in force, and its root is out of its reach.
+fn filtered(process: &Process, profile: &str) -> Result<()> {
+    process.echo()?;
+    let pid = process.pid()?;
+    for (field, wanted) in [("Seccomp", "2"), ("NoNewPrivs", "1"), ("Threads", "1")] {
+        let found = process::status(pid, field)?;
+        ensure!(found == wanted, "{field}: {found}, not {wanted}");
+    }
+    let elements = [
+        "root",
+        "ids",
+        "capabilities",
+        "no-new-privs",
+        "processes",
+        "files",
+        "limits",
+        "system-calls",
+    ];
+    Driver(NAME).expect_lockdown(profile, &elements)
+}
+
+fn compute(_: &Context) -> Result<()> {
+    let process = with("static", COMPUTE)?;
+    filtered(&process, "compute")?;
+    process.api.repeat("ask 0", 'a', 64, 64)?;
+    process.api.echo("ask 0", 307_200, 307_200)?;
+    let pid = process.pid()?;
+    // Memory that it could execute.
+    process.api.bad("ask 0 k 4 4 0", Errno::FAULT)?;
+    process.gone(pid)?;
+    Driver(NAME).await_value("last_denied", "9 mmap")
+}
+
+fn custom(_: &Context) -> Result<()> {
+    let process = with("static", CUSTOM)?;
+    filtered(&process, "custom")?;
+    // It is listed here.
+    process.api.repeat("ask 0", 'k', 64, 64)?;
+    let pid = process.pid()?;
+    process.api.bad("ask 0 i 4 4096 0", Errno::FAULT)?;
+    process.gone(pid)?;
+    Driver(NAME).await_value("last_denied", "257 openat")
+}
+
+/// By each lockdown that denies: as sysfs has it, and the log.
+fn denied(_: &Context) -> Result<()> {
+    for (lockdown, signal, wanted) in [
+        (STRICT, "signal 9", "257 openat"),
+        // It does without that one.
+        (COMPUTE, "signal 31", "72 fcntl"),
+        (CUSTOM, "signal 31", "257 openat"),
+    ] {
+        let process = with("static", lockdown)?;
+        process.echo()?;
+        let driver = Driver(NAME);
+        driver.expect("last_denied", "none")?;
+        let log = Log::from_now()?;
+        let pid = process.pid()?;
+        process.api.bad("ask 0 i 4 4096 0", Errno::FAULT)?;
+        process.gone(pid)?;
+        driver.await_value("last_denied", wanted)?;
+        driver.expect("last_exit", signal)?;
+        let (number, name) = wanted.split_once(' ').context("two words")?;
+        let line = format!(
+            "umd: {NAME}: handler {pid} made a system call that its lockdown denies: {name} ({number})"
+        );
+        log.expect(&line)?;
+    }
+    Ok(())
+}
+
+fn harmful(_: &Context) -> Result<()> {
+    for (image, lockdown) in [("static", BASIC), ("dynamic", 0), ("static", SYSTEM_ROOT)] {
+        let process = with(image, lockdown)?;
+        let brought = process.api.good("ask 0 j 4 4096 0")?;
+        let said = brought.text()?;
+        expect(said, "self", 0)?;
+        for name in [
+            "other", "all", "queue", "thread", "socket", "netlink", "unshare", "ptrace", "pidfd",
+            "keys", "ring", "fault", "bpf", "perf", "mount",
+        ] {
+            expect(said, name, number(Errno::PERM)).with_context(|| image)?;
+        }
+        process.echo()?;
+    }
+    Ok(())
+}
+
 fn system_root(_: &Context) -> Result<()> {
     let process = with("static", SYSTEM_ROOT)?;
     let said = said(&process)?;
@@ -235,6 +336,8 @@ fn sysfs(_: &Context) -> Result<()> {
         ("static", BASIC, "basic"),
         ("static", STRICT, "strict"),
         ("static", SYSTEM_ROOT, "system-root"),
+        ("static", COMPUTE, "compute"),
+        ("static", CUSTOM, "custom"),
         ("static", UNCONFINED, "unconfined"),
         ("dynamic", 0, "system-root"),
     ] {
