@@ -16,6 +16,8 @@ mod bench;
 mod c_api;
 mod demo;
 mod driver;
+#[allow(unsafe_code)]
+mod frozen;
 mod harness;
 #[allow(unsafe_code)]
 mod held;

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* modprobe, waited for with a limit: the kernel's own request_module() has none. */
-#include <linux/completion.h>
-#include <linux/delay.h>
 #include <linux/kmod.h>
 #include <linux/kref.h>
 #include <linux/module.h>
@@ -9,6 +7,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 #include "shim.h"
 
@@ -16,7 +15,8 @@
 struct request {
 	struct kref users;
 	struct work_struct work;
-	struct completion done;
+	struct wait_queue_head waiter;
+	bool done;
 	int result;
 	char name[MODULE_NAME_LEN];
 };
@@ -36,8 +36,19 @@ static void run(struct work_struct *work)
 
 	request->result = request_module("%s", request->name);
 	module_put(THIS_MODULE);
-	complete(&request->done);
+	smp_store_release(&request->done, true);
+	wake_up(&request->waiter);
 	kref_put(&request->users, release);
+}
+
+static bool is_done(void *request)
+{
+	return smp_load_acquire(&((struct request *)request)->done);
+}
+
+static bool never(void *unused)
+{
+	return false;
 }
 
 /*
@@ -47,24 +58,23 @@ static void run(struct work_struct *work)
 int umd_module_request(const char *name, u64 until)
 {
 	struct request *request = kzalloc(sizeof(*request), GFP_KERNEL);
-	long left;
 	int result;
 
 	if (!request)
 		return -ENOMEM;
 	kref_init(&request->users);
 	INIT_WORK(&request->work, run);
-	init_completion(&request->done);
+	init_waitqueue_head(&request->waiter);
 	strscpy(request->name, name, sizeof(request->name));
 
 	__module_get(THIS_MODULE);
 	kref_get(&request->users);
 	queue_work(umd_workqueue, &request->work);
-	left = wait_for_completion_killable_timeout(&request->done, umd_ticks_until(until));
-	if (left > 0)
+	result = umd_wait_killable(&request->waiter, is_done, request, until);
+	if (!result)
 		result = request->result;
-	else
-		result = left ? -EINTR : -ETIMEDOUT;
+	else if (result == -ETIME)
+		result = -ETIMEDOUT;
 	kref_put(&request->users, release);
 	return result;
 }
@@ -72,6 +82,7 @@ int umd_module_request(const char *name, u64 until)
 /* Context: may sleep; killable: then -EINTR. */
 int umd_sleep(u64 nanos)
 {
-	schedule_timeout_killable(nsecs_to_jiffies(nanos) + 1);
-	return fatal_signal_pending(current) ? -EINTR : 0;
+	DECLARE_WAIT_QUEUE_HEAD_ONSTACK(nobody);
+
+	return umd_wait_killable(&nobody, never, NULL, umd_now() + nanos) == -EINTR ? -EINTR : 0;
 }

@@ -45,9 +45,12 @@ static int __init umd_init(void)
 		pr_err("umd: this kernel executes nothing but CONFIG_STATIC_USERMODEHELPER_PATH\n");
 		return -EOPNOTSUPP;
 	}
-	error = umd_process_init();
+	error = umd_clock_init();
 	if (error)
 		return error;
+	error = umd_process_init();
+	if (error)
+		goto clock;
 	error = umd_sysfs_init();
 	if (error)
 		goto process;
@@ -65,6 +68,8 @@ sysfs:
 	umd_sysfs_exit();
 process:
 	umd_process_exit();
+clock:
+	umd_clock_exit();
 	return error;
 }
 
@@ -75,6 +80,7 @@ static void __exit umd_exit(void)
 	umd_process_exit();
 	umd_rs_exit();
 	umd_launcher_exit();
+	umd_clock_exit();
 }
 
 module_init(umd_init);

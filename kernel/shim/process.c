@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Handlers as processes: made, killed, and their end noticed. */
 #include <linux/anon_inodes.h>
-#include <linux/completion.h>
 #include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -54,7 +53,8 @@ struct watch {
  */
 struct launch {
 	struct kref users;
-	struct completion done;
+	struct wait_queue_head waiter;
+	bool done;
 	int error;
 	u8 orders[sizeof_field(struct umd_image_plan, orders)];
 };
@@ -150,7 +150,8 @@ static int report_release(struct inode *inode, struct file *file)
 {
 	struct launch *launch = file->private_data;
 
-	complete(&launch->done);
+	smp_store_release(&launch->done, true);
+	wake_up(&launch->waiter);
 	kref_put(&launch->users, launch_release);
 	return 0;
 }
@@ -338,13 +339,18 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
 	return 0;
 }
 
+static bool is_launched(void *launch)
+{
+	return smp_load_acquire(&((struct launch *)launch)->done);
+}
+
 /* Waits until the launcher has executed the handler, or has said why not. Killable. */
 static int await_launch(struct launch *launch, u64 until)
 {
-	long left = wait_for_completion_killable_timeout(&launch->done, umd_ticks_until(until));
+	int error = umd_wait_killable(&launch->waiter, is_launched, launch, until);
 
-	if (left <= 0)
-		return left ? -EINTR : -ETIMEDOUT;
+	if (error)
+		return error == -ETIME ? -ETIMEDOUT : error;
 	return launch->error;
 }
 
@@ -380,15 +386,20 @@ int umd_process_spawn(struct umd_image *image, struct file *channel, void *proce
 	watch->denied = UMD_NONE_DENIED;
 	memcpy(launch->orders, image->plan.orders, sizeof(launch->orders));
 	kref_init(&launch->users);
-	init_completion(&launch->done);
+	init_waitqueue_head(&launch->waiter);
 	if (umd_image_is_launched(image))
 		spawn.launch = launch;
 
 	/* The path is relative to the working directory, which prepare() sets. */
 	path = spawn.launch ? umd_launcher->name : image->name;
-	info = call_usermodehelper_setup(path, argv, envp, GFP_KERNEL, prepare, NULL, &spawn);
-	if (info)
-		error = call_usermodehelper_exec(info, UMH_WAIT_EXEC);
+	do {
+		error = -ENOMEM;
+		info = call_usermodehelper_setup(path, argv, envp, GFP_KERNEL, prepare, NULL, &spawn);
+		if (info)
+			error = call_usermodehelper_exec(info, UMH_WAIT_EXEC);
+		/* It was not even tried while the processes are about to be frozen: after that. */
+	} while (error == -EBUSY && !spawn.installed && umd_clock_may_stop() &&
+		 umd_now() < until && !umd_sleep(NSEC_PER_MSEC));
 	if (!error && spawn.launch)
 		error = await_launch(launch, until);
 	*watched = spawn.watched;

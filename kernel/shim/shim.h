@@ -27,6 +27,7 @@ struct umd_timer;
 struct umd_waitq;
 struct umd_worker;
 struct vfsmount;
+struct wait_queue_head;
 struct workqueue_struct;
 
 /* memory.c */
@@ -57,13 +58,21 @@ int umd_waitq_until(struct umd_waitq *waitq, size_t index, bool (*ready)(void *)
 void umd_waitq_poll(struct umd_waitq *waitq, size_t index, struct file *file,
 		    struct poll_table_struct *table);
 
+/* clock.c. Times are of its clock, in nanoseconds. */
 u64 umd_now(void);						/* any context */
+u64 umd_clock_due(u64 at);					/* any context */
+bool umd_clock_may_stop(void);					/* any context */
+int umd_clock_init(void);
+void umd_clock_exit(void);
+
+/* sync.c, once more */
 struct umd_timer *umd_timer_new(void (*fire)(void *));		/* fire runs in hard IRQ context */
 void umd_timer_bind(struct umd_timer *timer, void *context);
 void umd_timer_start(struct umd_timer *timer, u64 at);		/* any context */
 void umd_timer_free(struct umd_timer *timer);			/* waits for a running callback */
 
 long umd_ticks_until(u64 until);				/* in jiffies, as schedule_timeout() wants */
+int umd_wait_killable(struct wait_queue_head *head, bool (*ready)(void *), void *context, u64 until);
 
 /*
  * What processes of an image are to be, as umd-kernel's ffi::image has it too.

@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Locks, wait queues, the clock and timers. */
+/*
+ * Locks, wait queues and timers. All waits are freezable: nobody who waits for a handler, which is frozen itself, keeps the
+ * system from going to sleep. "Unsafe" says that locks may be held meanwhile: those of the file system through
+ * which a caller came, which nobody needs to go to sleep.
+ */
 #include <linux/hrtimer.h>
+#include <linux/freezer.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/poll.h>
@@ -92,7 +97,7 @@ long umd_ticks_until(u64 until)
 
 	if (until == UMD_NEVER)
 		return MAX_SCHEDULE_TIMEOUT;
-	now = ktime_get_ns();
+	now = umd_now();
 	if (until <= now)
 		return 0;
 	return min_t(u64, nsecs_to_jiffies64(until - now) + 1, MAX_SCHEDULE_TIMEOUT - 1);
@@ -117,9 +122,12 @@ static int wait(wait_queue_head_t *head, int state, bool (*ready)(void *), void 
 		if (ready(context))
 			break;
 		if (interrupted) {
-			result = state == TASK_KILLABLE ? -EINTR : -ERESTARTSYS;
+			result = state & TASK_WAKEKILL ? -EINTR : -ERESTARTSYS;
 			break;
 		}
+		/* The clock may have stood still meanwhile. */
+		if (!left)
+			left = umd_ticks_until(until);
 		if (!left) {
 			result = -ETIME;
 			break;
@@ -132,34 +140,36 @@ static int wait(wait_queue_head_t *head, int state, bool (*ready)(void *), void 
 	return result;
 }
 
+/* For the other files here; as umd_waitq_killable(). */
+int umd_wait_killable(wait_queue_head_t *head, bool (*ready)(void *), void *context, u64 until)
+{
+	return wait(head, TASK_KILLABLE | TASK_FREEZABLE_UNSAFE, ready, context, until);
+}
+
 int umd_waitq_killable(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
 		       void *context, u64 until)
 {
-	return wait(head(waitq, index), TASK_KILLABLE, ready, context, until);
+	return umd_wait_killable(head(waitq, index), ready, context, until);
 }
 
 int umd_waitq_interruptible(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
 			    void *context)
 {
-	return wait(head(waitq, index), TASK_INTERRUPTIBLE, ready, context, UMD_NEVER);
+	return wait(head(waitq, index), TASK_INTERRUPTIBLE | TASK_FREEZABLE_UNSAFE, ready, context,
+		    UMD_NEVER);
 }
 
 int umd_waitq_until(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
 		    void *context, u64 until)
 {
-	return wait(head(waitq, index), TASK_UNINTERRUPTIBLE, ready, context, until);
+	return wait(head(waitq, index), TASK_UNINTERRUPTIBLE | TASK_FREEZABLE_UNSAFE, ready, context,
+		    until);
 }
 
 void umd_waitq_poll(struct umd_waitq *waitq, size_t index, struct file *file,
 		    struct poll_table_struct *table)
 {
 	poll_wait(file, head(waitq, index), table);
-}
-
-/* Context: any. CLOCK_MONOTONIC. */
-u64 umd_now(void)
-{
-	return ktime_get_ns();
 }
 
 struct umd_timer {
@@ -204,12 +214,15 @@ void umd_timer_bind(struct umd_timer *timer, void *context)
 }
 
 /*
+ * The callback comes at that time, or before it where the clock stood still.
  * Context: any, the timer's own callback included; starts of one timer are serialised by their
  * callers.
  */
 void umd_timer_start(struct umd_timer *timer, u64 at)
 {
-	hrtimer_start(&timer->timer, ns_to_ktime(min_t(u64, at, KTIME_MAX)), HRTIMER_MODE_ABS);
+	u64 due = umd_clock_due(at);
+
+	hrtimer_start(&timer->timer, ns_to_ktime(min_t(u64, due, KTIME_MAX)), HRTIMER_MODE_ABS);
 }
 
 /* Context: may spin until a running callback is over; not from the callback. */

@@ -38,6 +38,7 @@ const TOPICS: &[&Topic] = &[
     &c_api::demand::TOPIC,
     &c_api::confinement::TOPIC,
     &c_api::modules::TOPIC,
+    &c_api::sleep::TOPIC,
     &bpfilter::TOPIC,
     &stress::TOPIC,
     &leaks::TOPIC,
