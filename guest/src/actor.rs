@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
@@ -24,6 +24,8 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
     let result = match words {
         ["write", path, text] => write(path, text),
         ["send", text] => send(text),
+        ["later", millis, text] => sleep(millis).and_then(|()| send(text)),
+        ["spin", after, millis] => sleep(after).and_then(|()| spin(millis)),
         ["read", path] => File::open(path).map(drop).map_err(errno),
         ["getfd", pid] => get_fd(pid),
         ["info", table] => iptables::info(table).map(drop),
@@ -45,6 +47,24 @@ fn send(text: &str) -> Result<(), Errno> {
     let result = rustix::io::write(std::io::stdin().as_fd(), text.as_bytes());
     println!("{}", begin.elapsed().as_nanos());
     result.map(drop)
+}
+
+fn number(millis: &str) -> Result<Duration, Errno> {
+    millis
+        .parse()
+        .map(Duration::from_millis)
+        .map_err(|_| Errno::INVAL)
+}
+
+fn sleep(millis: &str) -> Result<(), Errno> {
+    number(millis).map(std::thread::sleep)
+}
+
+/// Computes for so long.
+fn spin(millis: &str) -> Result<(), Errno> {
+    let (begin, length) = (Instant::now(), number(millis)?);
+    while begin.elapsed() < length {}
+    Ok(())
 }
 
 fn get_fd(pid: &str) -> Result<(), Errno> {
@@ -84,11 +104,17 @@ impl Actor {
     /// The same in the scheduling class SCHED_FIFO.
     pub(crate) fn send_fifo(to: impl AsFd, text: &str, priority: u32) -> Result<Self> {
         let to = to.as_fd().try_clone_to_owned()?;
+        Self::fifo(priority, to, &["send", text])
+    }
+
+    /// One in the scheduling class SCHED_FIFO.
+    pub(crate) fn fifo(priority: u32, stdin: impl Into<Stdio>, words: &[&str]) -> Result<Self> {
         let mut chrt = Command::new("chrt");
         chrt.args(["--fifo", &priority.to_string()])
             .arg(std::env::current_exe()?)
-            .args(["actor", "send", text]);
-        Self::start(chrt.stdin(to))
+            .arg("actor")
+            .args(words);
+        Self::start(chrt.stdin(stdin))
     }
 
     /// One that `unshare` has given namespaces of its own. Returns how it ended.

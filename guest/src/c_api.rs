@@ -2,6 +2,7 @@
 //! umd_c_api's device: makes the calls of the C API, in any order and with any argument.
 
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::io::Errno;
@@ -38,6 +39,12 @@ impl Brought {
 
 /// An open device.
 pub(crate) struct Api(File);
+
+impl AsFd for Api {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Api {
     /// Opens it.

@@ -7,6 +7,7 @@ pub(crate) mod demand;
 pub(crate) mod faults;
 pub(crate) mod misuse;
 pub(crate) mod modules;
+pub(crate) mod priority;
 pub(crate) mod sleep;
 
 use anyhow::{Context as _, Result, ensure};

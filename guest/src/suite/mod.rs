@@ -39,6 +39,7 @@ const TOPICS: &[&Topic] = &[
     &c_api::confinement::TOPIC,
     &c_api::modules::TOPIC,
     &c_api::sleep::TOPIC,
+    &c_api::priority::TOPIC,
     &bpfilter::TOPIC,
     &stress::TOPIC,
     &leaks::TOPIC,

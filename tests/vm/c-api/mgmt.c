@@ -6,6 +6,7 @@
  *   mgmt M NAME|- KMOD|- POST  initialises it, field by field
  *   m-load M IMAGE             umd_mgmt_load()
  *   m-load-with M IMAGE L MS   umd_mgmt_load_with(): lockdown L, deadline MS, start deadline MS
+ *   m-load-prio M IMAGE MS P N the same: deadline MS, enum umd_priority P, nice N
  *   m-unload M                 umd_mgmt_unload()
  *   m-ask M WHAT IN OUT N      umd_mgmt_send_recv() with a request from asked.h
  *   m-raw M B N B N            umd_mgmt_send_recv() with buffers B, "-" for NULL, of N bytes
@@ -152,6 +153,21 @@ static long load_with(struct session *session, int count, char **words)
 	return umd_mgmt_load_with(mgmt, image->start, image->end, &options);
 }
 
+static long load_prio(struct session *session, int count, char **words)
+{
+	struct umd_options options = { .size = sizeof(options) };
+	const struct image *image = image_of(words[2]);
+	struct umd_mgmt *mgmt;
+	unsigned int ms, nice;
+
+	if (!mgmt_of(words[1], &mgmt) || !image || !number_of(words[3], &ms) ||
+	    !number_of(words[4], &options.confinement.priority) || !number_of(words[5], &nice))
+		return NO_COMMAND;
+	options.confinement.nice = nice;
+	options.deadline_ns = ms * 1000000ULL;
+	return umd_mgmt_load_with(mgmt, image->start, image->end, &options);
+}
+
 static long unload(struct session *session, int count, char **words)
 {
 	struct umd_mgmt *mgmt;
@@ -274,6 +290,7 @@ const struct command mgmt_commands[] = {
 	{ "mgmt", 5, initialise },
 	{ "m-load", 3, load },
 	{ "m-load-with", 5, load_with },
+	{ "m-load-prio", 6, load_prio },
 	{ "m-unload", 2, unload },
 	{ "m-ask", 6, ask },
 	{ "m-raw", 6, raw },

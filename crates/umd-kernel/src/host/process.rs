@@ -262,12 +262,6 @@ impl Process {
         reply: &mut [u8],
         deadline: Instant,
     ) -> Result<Answer, Lost> {
-        self.pid.attend();
-        // Until the exchange is over, whichever way.
-        let _lent = match self.driver.priority() {
-            Priority::Nice(_) => None,
-            Priority::Inherit => self.pid.lend_priority(),
-        };
         match self.driver.framing() {
             Framing::Framed | Framing::Raw => {
                 self.exchange_alone(request, reply, Wanted::All, deadline)
@@ -327,6 +321,12 @@ impl Process {
         wanted: Wanted,
         deadline: Instant,
     ) -> Result<Answer, Lost> {
+        self.pid.attend();
+        // Until the exchange is over, whichever way.
+        let _lent = match self.driver.priority() {
+            Priority::Nice(_) => None,
+            Priority::Inherit => self.pid.lend_priority(),
+        };
         let length = u32::try_from(request.len()).unwrap_or(u32::MAX);
         let mut id = 0;
         let exchanged = self.channel.lend(
