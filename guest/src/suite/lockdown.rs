@@ -226,6 +226,14 @@ fn limits(_: &Context) -> Result<()> {
 fn oom(_: &Context) -> Result<()> {
     let score = process::read(DRIVER.pid()?, "oom_score_adj")?;
     ensure!(score == "-900\n", "oom_score_adj: {score:?}");
+    // Root may change it; the next request sets it back.
+    fs::write(process::path(DRIVER.pid()?, "oom_score_adj"), "1000")?;
+    sample::ask(1)?;
+    let score = process::read(DRIVER.pid()?, "oom_score_adj")?;
+    ensure!(
+        score == "-900\n",
+        "oom_score_adj after a request: {score:?}"
+    );
     Ok(())
 }
 

@@ -6,6 +6,7 @@
  *   name I TEXT|-            what its driver_name is from now on; "-" is NULL
  *   load I IMAGE             umd_load_blob()
  *   load-with I IMAGE L MS   umd_load_blob_with(): lockdown L, deadline MS
+ *   load-mem I IMAGE MIB     the same: with so much memory
  *   load-short I SIZE        umd_load_blob_with() with options of SIZE bytes
  *   unload I                 umd_unload_blob()
  *   fork I                   fork_usermode_driver()
@@ -97,6 +98,19 @@ static long load_with(struct session *session, int count, char **words)
 	    !number_of(words[4], &ms))
 		return NO_COMMAND;
 	options.deadline_ns = ms * 1000000ULL;
+	return umd_load_blob_with(info, image->start, image->end - image->start, &options);
+}
+
+static long load_mem(struct session *session, int count, char **words)
+{
+	struct umd_options options = { .size = sizeof(options) };
+	const struct image *image = image_of(words[2]);
+	struct umd_info *info;
+	unsigned int mib;
+
+	if (!info_of(words[1], &info) || !image || !number_of(words[3], &mib))
+		return NO_COMMAND;
+	options.confinement.memory_max = (u64)mib << 20;
 	return umd_load_blob_with(info, image->start, image->end - image->start, &options);
 }
 
@@ -412,6 +426,7 @@ const struct command info_commands[] = {
 	{ "name", 3, set_name },
 	{ "load", 3, load },
 	{ "load-with", 5, load_with },
+	{ "load-mem", 4, load_mem },
 	{ "load-short", 3, load_short },
 	{ "unload", 2, unload },
 	{ "fork", 2, start },

@@ -25,6 +25,7 @@ pub(crate) const TOPIC: Topic = Topic {
         test("no capability, no new privileges", privileges),
         test("it cannot fork", no_fork),
         test("its limits leave it little to take", limits),
+        test("it has the memory that was asked for, and no more", memory),
         test("a dynamic one keeps the system's root", dynamic),
         test("a mgmt's handler is confined as well", managed),
         test("strict is less", strict),
@@ -172,6 +173,25 @@ fn limits(_: &Context) -> Result<()> {
     ] {
         let found = limit(name)?;
         ensure!(found <= most, "{name} is {found}");
+    }
+    Ok(())
+}
+
+fn memory(_: &Context) -> Result<()> {
+    for (mib, enough) in [(12, false), (32, true)] {
+        let process = Process::load(NAME, &format!("load-mem 0 static {mib}"))?.fork()?;
+        process.echo()?;
+        let text = process::read(process.pid()?, "limits")?;
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("Max address space"));
+        let limit = format!(" {} ", mib << 20);
+        ensure!(line.is_some_and(|line| line.contains(&limit)), "{line:?}");
+        // It wants 8 MiB.
+        match enough {
+            true => process.api.repeat("ask 0", 'a', 64, 64)?,
+            false => process.api.bad("ask 0 a 64 64 0", Errno::FAULT)?,
+        }
     }
     Ok(())
 }
