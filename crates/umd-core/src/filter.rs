@@ -251,7 +251,7 @@ mod tests {
             CONVENTION => convention,
             _ => {
                 let argument = arguments[(at as usize - 16) / 8];
-                if at % 8 == 0 {
+                if at.is_multiple_of(8) {
                     argument as u32
                 } else {
                     (argument >> 32) as u32

@@ -29,6 +29,13 @@
 //!    under lockdown.
 //! 4. The hello goes out; then one request after the other is read, served and answered.
 //!
+//! Where a launcher was there before (under any other lockdown than strict), the second step finds nothing left to do.
+//!
+//! # With the standard library
+//!
+//! The crate `umd-handler-std` has a `main` for a handler that is an ordinary program, under the lockdown `compute`. It has
+//! no use for [`LINK_ARGS`] and the macros.
+//!
 //! # How a handler ends
 //!
 //! | exit status | meaning |
