@@ -2,6 +2,7 @@
 //! The project's own commands: set-up, builds, virtual machines, tests and benchmarks.
 
 mod bench;
+mod bpf;
 mod check;
 mod cmodules;
 mod demo;
