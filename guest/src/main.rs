@@ -12,6 +12,8 @@
 #![deny(unsafe_code)]
 
 mod actor;
+#[allow(unsafe_code)]
+mod attack;
 mod bench;
 mod c_api;
 mod demo;

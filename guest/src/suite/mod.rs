@@ -10,6 +10,7 @@ mod hook;
 mod leaks;
 mod load;
 mod lockdown;
+mod reach;
 mod sample;
 mod starts;
 mod stress;
@@ -41,6 +42,7 @@ const TOPICS: &[&Topic] = &[
     &c_api::sleep::TOPIC,
     &c_api::priority::TOPIC,
     &bpfilter::TOPIC,
+    &reach::TOPIC,
     &stress::TOPIC,
     &leaks::TOPIC,
 ];
