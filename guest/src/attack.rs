@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Context as _, Result, bail};
 use rustix::io::Errno;
 
 use crate::process;
@@ -261,6 +262,7 @@ const GET_ROBUST_LIST: c_long = 274;
 const MOVE_PAGES: c_long = 279;
 const RT_TGSIGQUEUEINFO: c_long = 297;
 const PERF_EVENT_OPEN: c_long = 298;
+const BPF: c_long = 321;
 const PRLIMIT: c_long = 302;
 const SETNS: c_long = 308;
 const PROCESS_VM_READV: c_long = 310;
@@ -272,6 +274,8 @@ const PIDFD_OPEN: c_long = 434;
 const PIDFD_GETFD: c_long = 438;
 const PROCESS_MADVISE: c_long = 440;
 
+/// BPF_{PROG,MAP,BTF,LINK}_GET_NEXT_ID
+const BPF_NEXT_IDS: [c_long; 4] = [11, 12, 23, 31];
 const PTRACE_ATTACH: c_long = 16;
 const PTRACE_DETACH: c_long = 17;
 const PTRACE_SEIZE: c_long = 0x4206;
@@ -385,7 +389,8 @@ fn link(pid: i32, name: &str) -> Result<(), Errno> {
 
 fn list(pid: i32, name: &str) -> Result<(), Errno> {
     let entries = fs::read_dir(process::path(pid, name));
-    entries.map(drop).map_err(errno)
+    let first = entries.map_err(errno)?.next();
+    first.transpose().map(drop).map_err(errno)
 }
 
 /// An address that the target may write to, as far as we are told.
@@ -483,4 +488,33 @@ fn in_group(
     let _ = write(&top.join("cgroup.procs"), &pid.to_string());
     drop(group);
     result
+}
+
+/// How many things of each kind that have a number BPF keeps: programs, maps, type information, links.
+pub(crate) fn bpf_objects() -> Result<[u32; 4]> {
+    let mut counts = [0; 4];
+    for (count, next) in counts.iter_mut().zip(BPF_NEXT_IDS) {
+        // Where to begin, the answer, and flags.
+        let attributes = [const { Cell::new(0_u32) }; 3];
+        loop {
+            match call(BPF, [next, address(&attributes), 12, 0, 0, 0]) {
+                Ok(_) => *count += 1,
+                Err(Errno::NOENT) => break,
+                Err(error) => bail!("asking BPF what it has: {error}"),
+            }
+            let [begin, found, _] = &attributes;
+            begin.set(found.get());
+        }
+    }
+    Ok(counts)
+}
+
+/// Waits until BPF keeps no more than that: it frees things later.
+pub(crate) fn bpf_objects_become(wanted: &[u32; 4]) -> Result<()> {
+    let mut found = [0; 4];
+    until("BPF has nothing of ours", ms(5_000), || {
+        found = bpf_objects().unwrap_or_default();
+        found == *wanted
+    })
+    .with_context(|| format!("programs, maps, types, links: {found:?}, not {wanted:?}"))
 }

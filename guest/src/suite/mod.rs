@@ -5,11 +5,13 @@ mod bpfilter;
 mod c_api;
 mod callers;
 mod early;
+mod farewell;
 mod faults;
 mod hook;
 mod leaks;
 mod load;
 mod lockdown;
+mod no_bpf;
 mod reach;
 mod sample;
 mod starts;
@@ -49,5 +51,8 @@ const TOPICS: &[&Topic] = &[
 
 /// Runs it. True if nothing failed.
 pub(crate) fn run(mode: Mode, only: &str) -> Result<bool> {
-    harness::run(TOPICS, mode, only)
+    match mode {
+        Mode::NoBpf => harness::run(&[&no_bpf::TOPIC], None, mode, only),
+        _ => harness::run(TOPICS, Some(&farewell::TOPIC), mode, only),
+    }
 }
