@@ -41,6 +41,7 @@ pub(crate) const TOPIC: Topic = Topic {
         test("a denied system call and a fault still end it", faults),
         test("... and its own exit", exits),
         test("the deadline ends a handler in C", deadline_in_c),
+        test("a signal that it sends itself does nothing", own_signals),
         test(
             "what a handler left behind is not out of reach",
             left_behind,
@@ -299,6 +300,13 @@ fn deadline_in_c(context: &Context) -> Result<()> {
     );
     context.at_deadline(ms(300), took)?;
     until("it is gone", ms(1_000), || !process::exists(pid))
+}
+
+fn own_signals(_: &Context) -> Result<()> {
+    umd_with("require")?;
+    modules::load(c_api::MODULE)?;
+    let handler = Process::start("c-stops")?;
+    handler.api.repeat("ask 0", 't', 64, 64)
 }
 
 /// Made before the handler's hello, when it may still make processes.
