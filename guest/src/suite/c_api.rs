@@ -23,7 +23,7 @@ const STRICT: u32 = 1;
 const BASIC: u32 = 2;
 const SYSTEM_ROOT: u32 = 3;
 pub(super) const UNCONFINED: u32 = 4;
-const COMPUTE: u32 = 5;
+pub(super) const COMPUTE: u32 = 5;
 const CUSTOM: u32 = 6;
 
 /// The first `struct umd_info` of umd_c_api, with a process. Dropping it cleans up and unloads.

@@ -14,7 +14,7 @@ use crate::harness::{Context, Mode, Topic, test, test_only};
 use crate::kernel::Log;
 use crate::sample::{self, DRIVER};
 use crate::session::{self, Answer, Session};
-use crate::suite::c_api::{Process, UNCONFINED};
+use crate::suite::c_api::{COMPUTE, Process, UNCONFINED};
 use crate::suite::leaks::nothing_grows;
 use crate::time::{ms, timed, until};
 use crate::{modules, process};
@@ -39,6 +39,7 @@ pub(crate) const TOPIC: Topic = Topic {
         test("the deadline still ends a handler", deadline),
         test("so does restart", restart),
         test("a denied system call and a fault still end it", faults),
+        test("... as does a system call that a filter denies", filtered),
         test("... and its own exit", exits),
         test("the deadline ends a handler in C", deadline_in_c),
         test("a signal that it sends itself does nothing", own_signals),
@@ -279,6 +280,18 @@ fn faults(_: &Context) -> Result<()> {
         Driver("hostile").await_value("last_exit", end)?;
     }
     session.echo()
+}
+
+fn filtered(_: &Context) -> Result<()> {
+    umd_with("require")?;
+    modules::load(c_api::MODULE)?;
+    let command = format!("load-with 0 static {COMPUTE} 0");
+    let handler = Process::load("c-filtered", &command)?.fork()?;
+    handler.echo()?;
+    let pid = handler.pid()?;
+    handler.api.bad("ask 0 i 4 4096 0", Errno::FAULT)?;
+    until("it is gone", ms(1_000), || !process::exists(pid))?;
+    Driver("c-filtered").await_value("last_exit", "signal 31")
 }
 
 fn exits(_: &Context) -> Result<()> {
