@@ -24,6 +24,8 @@ pub(crate) enum Mode {
     Deterministic,
     /// Two processors, and time is the emulator's: bounds are generous.
     Smp,
+    /// A kernel that was booted without the BPF LSM. Time as in `Smp`.
+    NoBpf,
 }
 
 /// What a test is told.
@@ -37,7 +39,7 @@ impl Context {
     pub(crate) fn grace(&self) -> std::time::Duration {
         match self.mode {
             Mode::Deterministic => ms(100),
-            Mode::Smp => ms(5_000),
+            Mode::Smp | Mode::NoBpf => ms(5_000),
         }
     }
 
@@ -96,20 +98,28 @@ pub(crate) struct Topic {
 /// The name of the point at each topic's end.
 const NOTHING_LEFT: &str = "nothing is left when the modules are gone";
 
-/// Runs the topics' tests whose names contain `only`. True if none failed.
-pub(crate) fn run(topics: &[&Topic], mode: Mode, only: &str) -> Result<bool> {
+/// Runs the topics' tests whose names contain `only`, and last those of `farewell`, which may leave something.
+/// True if none failed.
+pub(crate) fn run(
+    topics: &[&Topic],
+    farewell: Option<&Topic>,
+    mode: Mode,
+    only: &str,
+) -> Result<bool> {
     let context = Context { mode };
     let chosen: Vec<(&Topic, Vec<&Test>)> = topics
         .iter()
         .map(|topic| (*topic, choose(topic, mode, only)))
         .filter(|(_, tests)| !tests.is_empty())
         .collect();
+    let last = farewell.map(|topic| (topic, choose(topic, mode, only)));
     println!("TAP version 13");
     println!(
         "1..{}",
         chosen
             .iter()
             .map(|(_, tests)| tests.len() + 1)
+            .chain(last.iter().map(|(_, tests)| tests.len()))
             .sum::<usize>()
     );
     let report = Report::new()?;
@@ -117,6 +127,11 @@ pub(crate) fn run(topics: &[&Topic], mode: Mode, only: &str) -> Result<bool> {
         scope.spawn(|| report.watch());
         for (topic, tests) in &chosen {
             run_topic(&report, &context, topic, tests);
+        }
+        if let Some((topic, tests)) = &last {
+            for test in tests {
+                report.point(topic, test.name, || (test.run)(&context));
+            }
         }
         report.end()
     })

@@ -41,10 +41,15 @@ impl Log {
         self.messages().into_iter().filter(complains).collect()
     }
 
+    /// Whether a message since this was asked last contains this.
+    pub(crate) fn has(&self, words: &str) -> bool {
+        self.messages().iter().any(|line| line.contains(words))
+    }
+
     /// Waits for a message that contains this.
     pub(crate) fn expect(&self, words: &str) -> Result<()> {
         until(&format!("a message with {words:?}"), ms(5_000), || {
-            self.messages().iter().any(|line| line.contains(words))
+            self.has(words)
         })
     }
 

@@ -2,7 +2,7 @@
 //! `umd-guest`: the side of tests, tour and benchmarks that runs as root inside the virtual machine.
 //!
 //! ```text
-//! umd-guest suite --mode deterministic|smp [--only TEXT]   TAP; status 1 if anything failed
+//! umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT]   TAP; status 1 if anything failed
 //! umd-guest demo                                           the tour; status 1 if anything was not so
 //! umd-guest bench                                          one JSON line a measurement
 //! ```
@@ -12,6 +12,8 @@
 #![deny(unsafe_code)]
 
 mod actor;
+#[allow(unsafe_code)]
+mod attack;
 mod bench;
 mod c_api;
 mod demo;
@@ -36,7 +38,7 @@ use std::process::ExitCode;
 
 use harness::Mode;
 
-const USAGE: &str = "usage: umd-guest suite --mode deterministic|smp [--only TEXT]
+const USAGE: &str = "usage: umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT]
        umd-guest demo
        umd-guest bench";
 
@@ -65,7 +67,8 @@ fn suite(mode: &str, only: &str) -> anyhow::Result<bool> {
     let mode = match mode {
         "deterministic" => Mode::Deterministic,
         "smp" => Mode::Smp,
-        _ => anyhow::bail!("--mode {mode}: the modes are deterministic and smp"),
+        "no-bpf" => Mode::NoBpf,
+        _ => anyhow::bail!("--mode {mode}: the modes are deterministic, smp and no-bpf"),
     };
     suite::run(mode, only)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Kernel modules: in by modprobe or directly, out by delete_module(2) as rmmod does it.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,8 +34,14 @@ const OURS: &[&str] = &[
 
 /// Loads a module and what it depends on.
 pub(crate) fn load(name: &str) -> Result<()> {
+    load_with(name, &[])
+}
+
+/// Loads a module with these parameters, `name=value`.
+pub(crate) fn load_with(name: &str, parameters: &[&str]) -> Result<()> {
     let output = Command::new("modprobe")
         .arg(name)
+        .args(parameters)
         .output()
         .context("cannot run modprobe")?;
     ensure!(
@@ -55,8 +61,19 @@ pub(crate) fn file(name: &str) -> Result<PathBuf> {
 
 /// Loads a module from its file, as insmod does.
 pub(crate) fn insert(file: &Path) -> Result<(), Errno> {
+    insert_with(file, c"")
+}
+
+/// The same with parameters, separated by spaces.
+pub(crate) fn insert_with(file: &Path, parameters: &CStr) -> Result<(), Errno> {
     let file = File::open(file).map_err(|_| Errno::NOENT)?;
-    rustix::system::finit_module(&file, c"", 0)
+    rustix::system::finit_module(&file, parameters, 0)
+}
+
+/// A parameter of a module that is loaded.
+pub(crate) fn parameter(module: &str, name: &str) -> Option<String> {
+    let value = fs::read_to_string(format!("/sys/module/{module}/parameters/{name}")).ok()?;
+    Some(value.trim().to_owned())
 }
 
 /// Unloads a module, as rmmod does.

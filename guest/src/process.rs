@@ -2,6 +2,7 @@
 //! Processes as /proc shows them.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -48,14 +49,30 @@ pub(crate) fn state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// The processes that hold an end of a channel: the handlers, all of them.
+/// The processes that hold an end of a channel: the handlers, all of them. Of those that are out of reach nobody
+/// can see what they hold, and there are no others of that kind.
 pub(crate) fn handlers() -> Vec<i32> {
-    all()
-        .into_iter()
-        .filter(|pid| {
-            fs::read_link(path(*pid, "fd/0")).is_ok_and(|link| link.as_os_str() == CHANNEL)
-        })
-        .collect()
+    let is_handler = |pid: &i32| match fs::read_link(path(*pid, "fd/0")) {
+        Ok(link) => link.as_os_str() == CHANNEL,
+        Err(error) => error.kind() == ErrorKind::PermissionDenied,
+    };
+    all().into_iter().filter(is_handler).collect()
+}
+
+/// Whether it is a thread of the kernel's.
+pub(crate) fn is_kernel_thread(pid: i32) -> bool {
+    const PF_KTHREAD: u32 = 0x0020_0000;
+    let flags = fs::read_to_string(path(pid, "stat")).ok().and_then(|stat| {
+        // After the name, which may hold anything: state, parent, group, session, terminal, its group, flags.
+        let (_, fields) = stat.rsplit_once(") ")?;
+        fields.split(' ').nth(6)?.parse::<u32>().ok()
+    });
+    flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
+}
+
+/// Its parent; none of one that is gone.
+pub(crate) fn parent(pid: i32) -> Option<i32> {
+    status(pid, "PPid").ok()?.parse().ok()
 }
 
 /// All processes.

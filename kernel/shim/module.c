@@ -51,21 +51,27 @@ static int __init umd_init(void)
 	error = umd_process_init();
 	if (error)
 		goto clock;
-	error = umd_sysfs_init();
+	error = umd_guard_init();
 	if (error)
 		goto process;
+	error = umd_sysfs_init();
+	if (error)
+		goto guard;
 	error = umd_launcher_init();
 	if (error)
 		goto sysfs;
 	error = umd_rs_init();
 	if (error)
 		goto launcher;
+	umd_guard_pin();
 	return 0;
 
 launcher:
 	umd_launcher_exit();
 sysfs:
 	umd_sysfs_exit();
+guard:
+	umd_guard_exit();
 process:
 	umd_process_exit();
 clock:
@@ -78,6 +84,7 @@ static void __exit umd_exit(void)
 {
 	umd_sysfs_exit();
 	umd_process_exit();
+	umd_guard_exit();
 	umd_rs_exit();
 	umd_launcher_exit();
 	umd_clock_exit();

@@ -312,8 +312,10 @@ static int prepare(struct subprocess_info *info, struct cred *cred)
 	if (error)
 		return error;
 
-	if (image->plan.profile != UMD_PROFILE_UNCONFINED)
+	if (image->plan.profile != UMD_PROFILE_UNCONFINED) {
 		confine(image, cred);
+		umd_guard_current();
+	}
 	if (image->plan.nice)
 		set_user_nice(current, image->plan.nice);
 	current->signal->oom_score_adj = UMD_OOM_SCORE_ADJ;

@@ -130,6 +130,13 @@ bool umd_task_set_strict(void);
 bool umd_task_has_filter(void);
 bool umd_task_is_dying(void);
 
+/* guard.c */
+bool umd_guard_is_on(void);					/* any context */
+void umd_guard_current(void);
+int umd_guard_init(void);
+void umd_guard_pin(void);
+void umd_guard_exit(void);
+
 /* channel.c */
 struct file *umd_channel_file(void *process, int *error);
 bool umd_channel_is(const struct file *file, const void *process);

@@ -57,11 +57,12 @@ bool umd_task_has_only(const void *process)
 	return true;
 }
 
-/* From now on it is like any other process to those who may kill it; see umd_process_spawn(). */
+/* From now on it is like any other process to those who may kill it, if anybody may; see umd_process_spawn(). */
 void umd_task_release(void)
 {
 	spin_lock_irq(&current->sighand->siglock);
-	current->signal->flags &= ~SIGNAL_UNKILLABLE;
+	if (!umd_guard_is_on())
+		current->signal->flags &= ~SIGNAL_UNKILLABLE;
 	current->signal->is_child_subreaper = 0;
 	spin_unlock_irq(&current->sighand->siglock);
 }

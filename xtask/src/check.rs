@@ -143,12 +143,18 @@ pub(crate) fn umd_size(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The sum of the sections that take memory once loaded.
+/// The sum of the sections that take memory once loaded: not of what the module loader reads only, nor of what it
+/// frees after init.
 fn loaded_size(bytes: &[u8]) -> Result<u64> {
     let allocated = |section: &object::read::elf::ElfSection64<'_, '_, object::Endianness>| matches!(section.flags(), SectionFlags::Elf { sh_flags } if sh_flags & u64::from(elf::SHF_ALLOC) != 0);
+    let kept = |section: &object::read::elf::ElfSection64<'_, '_, object::Endianness>| {
+        let name = section.name().unwrap_or_default();
+        !name.starts_with(".init") && !["__versions", ".modinfo"].contains(&name)
+    };
     Ok(parse(bytes)?
         .sections()
         .filter(allocated)
+        .filter(kept)
         .map(|section| section.size())
         .sum())
 }

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::kernel::Kernel;
 use crate::rustkernel::Builder;
 use crate::setup::{self, Setup};
-use crate::{check, cmodules, paths, progress, run};
+use crate::{bpf, check, cmodules, paths, progress, run};
 
 /// A driver module of this source tree.
 struct Driver {
@@ -89,6 +89,7 @@ pub(crate) struct Modules {
 /// Builds all modules for a kernel, as far as anything changed.
 pub(crate) fn build(kernel: &Kernel, setup: Setup) -> Result<Modules> {
     setup.packages(setup::BUILD)?;
+    setup.packages(bpf::PACKAGES)?;
     if kernel.build.join("vmlinux").is_file() {
         setup.packages(&["pahole"])?;
     }
@@ -114,6 +115,9 @@ fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
         &paths::read(&handlers.join(LAUNCHER))?,
     )?;
     umd.copy(&files_of(&root.join("kernel"))?)?;
+    for (name, content) in bpf::skeleton()? {
+        umd.put(&name, &content)?;
+    }
     umd.put(Path::new("umd_rust.bin"), &paths::read(&umd_object)?)?;
     let kernel_symbols = exported(&kernel.build.join("Module.symvers"))?;
     let umd_ko = umd.make(&[], &[], &kernel_symbols)?;

@@ -2,6 +2,7 @@
 //! The project's own commands: set-up, builds, virtual machines, tests and benchmarks.
 
 mod bench;
+mod bpf;
 mod check;
 mod cmodules;
 mod demo;
@@ -143,6 +144,10 @@ struct VmArgs {
     #[arg(long, value_name = "MODULE")]
     early: Vec<String>,
 
+    /// More of the kernel's command line
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    append: String,
+
     /// Stop the machine when it has printed nothing for so many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     silence: u64,
@@ -212,6 +217,7 @@ fn vm(args: VmArgs, setup: Setup) -> Result<ExitCode> {
         .early(args.early)
         .processors(args.smp)
         .deterministic(args.deterministic)
+        .parameters(&args.append)
         .silence(Duration::from_secs(args.silence))
         .command(args.command.iter());
     let outcome = if typed {

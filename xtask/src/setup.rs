@@ -29,6 +29,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("gcc-12", "gcc-12"),
     ("make", "make"),
     ("kmod", "kmod"),
+    ("clang", "clang"),
     ("busybox-static", "busybox"),
     ("iptables", "xtables-legacy-multi"),
     ("qemu-system-x86", "qemu-system-x86_64"),

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::kbuild::{self, Modules};
 use crate::kernel::{Id, Kernel};
@@ -72,13 +72,19 @@ enum Mode {
     Deterministic,
     /// With two processors.
     Smp,
+    /// Booted without the BPF LSM, which stock kernels have: only for what is about that.
+    NoBpf,
 }
+
+/// The LSMs of the machine without that one.
+const OTHER_LSMS: &str = "lsm=lockdown,capability,yama";
 
 impl Mode {
     fn name(self) -> &'static str {
         match self {
             Self::Deterministic => "deterministic",
             Self::Smp => "smp",
+            Self::NoBpf => "no-bpf",
         }
     }
 }
@@ -161,9 +167,9 @@ fn build(kernels: &[Id], report: &Report, setup: Setup) -> Result<Vec<Ready>> {
 
 fn boot_all(ready: &[Ready], program: &Path, quick: bool, report: &Report) -> Result<()> {
     let modes: &[Mode] = if quick {
-        &[Mode::Deterministic]
+        &[Mode::Deterministic, Mode::NoBpf]
     } else {
-        &[Mode::Deterministic, Mode::Smp]
+        &[Mode::Deterministic, Mode::Smp, Mode::NoBpf]
     };
     let jobs: VecDeque<(&Ready, Mode)> = modes
         .iter()
@@ -195,25 +201,72 @@ fn boot_all(ready: &[Ready], program: &Path, quick: bool, report: &Report) -> Re
 fn boot(ready: &Ready, mode: Mode, program: &Path, report: &Report) {
     let name = format!("{} {}", ready.kernel.name, mode.name());
     let mut guest = report.guest(&name);
-    let result = progress::step(&format!("test {name}"), Duration::from_secs(300), || {
+    let usual = Duration::from_secs(if mode == Mode::NoBpf { 15 } else { 300 });
+    let result = progress::step(&format!("test {name}"), usual, || {
         let arguments = ["suite", "--mode", mode.name()];
         let machine = guest::machine(&ready.kernel, &ready.modules, program, &arguments)?;
         // Loaded before even /proc is mounted: the suite begins with that.
-        let machine = machine.early(["sample_umd".to_owned()]);
+        let early = ["sample_umd".to_owned()];
         let machine = match mode {
-            Mode::Deterministic => machine.deterministic(true),
-            Mode::Smp => machine.processors(2),
+            Mode::Deterministic => machine.early(early).deterministic(true),
+            Mode::Smp => machine.early(early).processors(2),
+            Mode::NoBpf => machine.parameters(OTHER_LSMS),
         };
         let mut outcome = machine.run_lines(&mut |line| guest.line(line))?;
         // A guest whose points failed says so with its status too: that is one failure, not two.
         if guest.has_failures() && outcome.status == Some(1) {
             outcome.status = Some(0);
         }
-        outcome.check()
+        outcome.check()?;
+        match mode {
+            Mode::NoBpf => Ok(()),
+            _ => powers_off_at_once(&outcome.console),
+        }
     });
     let result = result.and_then(|()| guest.complete());
     report.point(
         &format!("{name}: the machine ran to its end, and its kernel had no complaint"),
         result,
     );
+}
+
+/// What the suite says last, with a handler there that root cannot kill.
+const SUITE_ENDED: &str = "umd-guest: the suite has ended";
+
+/// Fails where the way from the suite's end to the kernel's took the machine more than two seconds.
+fn powers_off_at_once(console: &str) -> Result<()> {
+    let (begin, end) = (
+        at(console, SUITE_ENDED)?,
+        at(console, "reboot: Power down")?,
+    );
+    ensure!(
+        end - begin <= 2.0,
+        "the machine took {:.1} s to power off",
+        end - begin
+    );
+    Ok(())
+}
+
+/// When the kernel's log says something, in the machine's seconds.
+fn at(console: &str, words: &str) -> Result<f64> {
+    let line = console.lines().rev().find(|line| line.contains(words));
+    let stamp = line.and_then(|line| line.split_once('[')?.1.split_once(']'));
+    let (seconds, _) = stamp.with_context(|| format!("the console does not say {words:?}"))?;
+    Ok(seconds.trim().parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_to_the_power_switch_is_timed() {
+        let console =
+            |end| format!("x\n[   12.500000] {SUITE_ENDED}\r\n[{end}] reboot: Power down\r\n");
+        powers_off_at_once(&console("   13.250000")).expect("soon");
+        let late = powers_off_at_once(&console("   23.250000"));
+        assert!(late.is_err_and(|error| error.to_string().contains("10.8 s")));
+        let never = powers_off_at_once("[   13.250000] reboot: Power down");
+        assert!(never.is_err_and(|error| error.to_string().contains("does not say")));
+    }
 }

@@ -43,6 +43,7 @@ pub(crate) struct Vm<'a> {
     command: Vec<String>,
     processors: u32,
     deterministic: bool,
+    parameters: String,
     memory: u32,
     silence: Duration,
 }
@@ -101,6 +102,7 @@ impl<'a> Vm<'a> {
             command: Vec::new(),
             processors: 1,
             deterministic: false,
+            parameters: String::new(),
             memory: 1024,
             silence: Duration::from_secs(600),
         }
@@ -139,6 +141,12 @@ impl<'a> Vm<'a> {
     /// Every run the same, instruction by instruction; one processor.
     pub(crate) fn deterministic(mut self, yes: bool) -> Self {
         self.deterministic = yes;
+        self
+    }
+
+    /// More of the kernel's command line.
+    pub(crate) fn parameters(mut self, text: &str) -> Self {
+        self.parameters = text.to_owned();
         self
     }
 
@@ -356,10 +364,11 @@ impl<'a> Vm<'a> {
             .arg("-kernel")
             .arg(&self.kernel.image)
             .args(["-initrd", "initramfs"])
-            .args([
-                "-append",
-                "console=ttyS0,115200 panic=-1 sysctl.kernel.hung_task_timeout_secs=60",
-            ])
+            .arg("-append")
+            .arg(format!(
+                "console=ttyS0,115200 panic=-1 sysctl.kernel.hung_task_timeout_secs=60 {}",
+                self.parameters
+            ))
             .args([
                 "-chardev",
                 "file,id=console,path=console.log",

@@ -22,28 +22,28 @@ use crate::time::{ms, until};
 const STRICT: u32 = 1;
 const BASIC: u32 = 2;
 const SYSTEM_ROOT: u32 = 3;
-const UNCONFINED: u32 = 4;
-const COMPUTE: u32 = 5;
+pub(super) const UNCONFINED: u32 = 4;
+pub(super) const COMPUTE: u32 = 5;
 const CUSTOM: u32 = 6;
 
 /// The first `struct umd_info` of umd_c_api, with a process. Dropping it cleans up and unloads.
-struct Process {
-    api: Api,
+pub(super) struct Process {
+    pub(super) api: Api,
 }
 
 impl Process {
     /// Loads and forks the static handler under this name.
-    fn start(name: &str) -> Result<Self> {
+    pub(super) fn start(name: &str) -> Result<Self> {
         Self::load(name, "load 0 static")?.fork()
     }
 
     /// The same with a deadline.
-    fn start_for(name: &str, deadline_ms: u32) -> Result<Self> {
+    pub(super) fn start_for(name: &str, deadline_ms: u32) -> Result<Self> {
         Self::load(name, &format!("load-with 0 static 0 {deadline_ms}"))?.fork()
     }
 
     /// Only loads, by this command.
-    fn load(name: &str, command: &str) -> Result<Self> {
+    pub(super) fn load(name: &str, command: &str) -> Result<Self> {
         let api = Api::open()?;
         api.good(&format!("name 0 {name}"))?;
         let process = Self { api };
@@ -51,20 +51,20 @@ impl Process {
         Ok(process)
     }
 
-    fn fork(self) -> Result<Self> {
+    pub(super) fn fork(self) -> Result<Self> {
         self.api.good("fork 0")?;
         Ok(self)
     }
 
     /// Its process id.
-    fn pid(&self) -> Result<i32> {
+    pub(super) fn pid(&self) -> Result<i32> {
         let pid = self.api.good("show 0")?.number;
         ensure!(pid > 0, "there is no process");
         Ok(i32::try_from(pid)?)
     }
 
     /// What umd_send_recv() makes of an echo.
-    fn echo(&self) -> Result<()> {
+    pub(super) fn echo(&self) -> Result<()> {
         self.api.echo("ask 0", 64, 64)
     }
 

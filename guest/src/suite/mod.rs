@@ -5,11 +5,14 @@ mod bpfilter;
 mod c_api;
 mod callers;
 mod early;
+mod farewell;
 mod faults;
 mod hook;
 mod leaks;
 mod load;
 mod lockdown;
+mod no_bpf;
+mod reach;
 mod sample;
 mod starts;
 mod stress;
@@ -41,11 +44,15 @@ const TOPICS: &[&Topic] = &[
     &c_api::sleep::TOPIC,
     &c_api::priority::TOPIC,
     &bpfilter::TOPIC,
+    &reach::TOPIC,
     &stress::TOPIC,
     &leaks::TOPIC,
 ];
 
 /// Runs it. True if nothing failed.
 pub(crate) fn run(mode: Mode, only: &str) -> Result<bool> {
-    harness::run(TOPICS, mode, only)
+    match mode {
+        Mode::NoBpf => harness::run(&[&no_bpf::TOPIC], None, mode, only),
+        _ => harness::run(TOPICS, Some(&farewell::TOPIC), mode, only),
+    }
 }

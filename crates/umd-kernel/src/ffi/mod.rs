@@ -16,6 +16,8 @@ pub mod exports;
 #[cfg(feature = "host")]
 pub mod global;
 #[cfg(feature = "host")]
+pub mod guard;
+#[cfg(feature = "host")]
 pub mod image;
 #[cfg(feature = "host")]
 pub mod kmod;
