@@ -11,7 +11,7 @@ use object::{Object, ObjectSection, ObjectSymbol, RelocationFlags, SectionFlags}
 /// The most that the sample's handler may weigh.
 pub(crate) const HANDLER_LIMIT: u64 = 16 * 1024;
 /// The most memory that umd.ko's sections may take in the kernel.
-pub(crate) const UMD_LIMIT: u64 = 176 * 1024;
+pub(crate) const UMD_LIMIT: u64 = 128 * 1024;
 
 /// The relocations that every kernel's module loader knows.
 const RELOCATIONS: &[(u32, &str)] = &[
@@ -338,7 +338,7 @@ mod tests {
             )
         };
         umd_size(&sized("small.c", 100 * 1024)).expect("small enough");
-        let message = error(umd_size(&sized("big.c", 176 * 1024)));
-        assert!(message.contains("180224 are allowed"), "{message}");
+        let message = error(umd_size(&sized("big.c", 128 * 1024)));
+        assert!(message.contains("131072 are allowed"), "{message}");
     }
 }

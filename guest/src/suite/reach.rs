@@ -70,7 +70,7 @@ pub(crate) const TOPIC: Topic = Topic {
 
 /// Rounds of the last test: each waits for grace periods for more than a second.
 const WARM_UP: u32 = 5;
-const ROUNDS: u32 = 30;
+const ROUNDS: u32 = 60;
 
 /// Loads umd with this parameter, and the sample, unless they are there like that.
 fn sample_with(protect: &str) -> Result<()> {
@@ -122,6 +122,11 @@ fn each(mut one: impl FnMut(&Attack) -> Result<()>) -> Result<()> {
 
 fn refused(_: &Context) -> Result<()> {
     sample_with("require")?;
+    let found = DRIVER.lockdown("protection")?;
+    ensure!(
+        found == ("yes".into(), "yes".into()),
+        "in its table: {found:?}"
+    );
     let pid = DRIVER.pid()?;
     each(|attack| {
         repelled(attack, pid)?;

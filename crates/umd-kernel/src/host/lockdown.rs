@@ -2,9 +2,9 @@
 //! What is checked and completed on the handler's own task, in its own system call.
 
 use super::process::Process;
-use crate::ffi::task;
+use crate::ffi::{guard, task};
 use umd_core::error::LockdownCheck;
-use umd_core::lockdown::{Elements, Lockdown};
+use umd_core::lockdown::{Element, Elements, Lockdown};
 
 /// The user and group that handlers run as: nobody and nogroup.
 const NOBODY: u32 = 65_534;
@@ -22,7 +22,16 @@ pub fn confine(process: &Process, profile: Lockdown) -> Result<Elements, Lockdow
         }
         Lockdown::Strict => confine_strictly(process)?,
     }
-    Ok(Elements::requested(profile))
+    Ok(requested(profile))
+}
+
+/// What is asked for: what the profile says, and what umd.ko was loaded with.
+pub fn requested(profile: Lockdown) -> Elements {
+    let elements = Elements::requested(profile);
+    if guard::is_on() && profile != Lockdown::Unconfined {
+        return elements.with(Element::Protection);
+    }
+    elements
 }
 
 fn confine_strictly(process: &Process) -> Result<(), LockdownCheck> {

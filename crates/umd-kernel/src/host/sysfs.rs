@@ -124,7 +124,7 @@ pub static FILES: [File; 16] = [
 
 /// A table: what was asked for, and what is in force, element by element. The profile's own line comes first.
 fn lockdown(driver: &Driver, text: &mut Text<'_>) {
-    let requested = Elements::requested(driver.profile());
+    let requested = super::lockdown::requested(driver.profile());
     let in_force = driver.in_force();
     text.row("element", "requested", "in-force");
     let profile = match driver.is_confined() {
