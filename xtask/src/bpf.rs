@@ -48,15 +48,19 @@ pub(crate) fn skeleton() -> Result<Vec<(PathBuf, Vec<u8>)>> {
     ])
 }
 
+/// What stands before the program and its data, as bpftool has written it since 2024.
+const NAMED: &str = "__attribute__((__aligned__(8))) = \"";
+
 /// Puts the program and its data, which are string literals in the header, where they are freed once umd.ko is loaded.
 fn in_init_sections(header: &str) -> Result<String> {
-    let mut parts = header.split("(void *)\"");
-    let mut changed = parts.next().unwrap_or_default().to_owned();
-    let mut count = 0;
-    for part in parts {
-        let (literal, rest) = part.split_once("\";").context("a literal has no end")?;
-        changed +=
-            &format!("({{ static const char init[] __initconst = \"{literal}\"; init; }});{rest}");
+    let mut changed = header.replace(NAMED, &format!("__initconst {NAMED}"));
+    let mut count = header.matches(NAMED).count();
+    // Before that they had no name.
+    while let Some((before, rest)) = changed.split_once("(void *)\"") {
+        let (literal, after) = rest.split_once("\";").context("a literal has no end")?;
+        changed = format!(
+            "{before}({{ static const char init[] __initconst = \"{literal}\"; init; }});{after}"
+        );
         count += 1;
     }
     ensure!(
@@ -73,4 +77,44 @@ fn tool(name: &str) -> PathBuf {
         return system;
     }
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As bpftool prints it, as far as it is looked at.
+    const HEADER: &str = "static inline int\numd_guard__load(struct umd_guard *skel)\n{\n\
+        \topts.data = (void *)\"\\\n\\x01\\0\";\n\topts.insns = (void *)\"\\\n\\x02\";\n}\n";
+
+    #[test]
+    fn blobs_go_to_init_sections() {
+        let changed = in_init_sections(HEADER).expect("a skeleton");
+        for blob in ["\\\n\\x01\\0", "\\\n\\x02"] {
+            let wanted =
+                format!("= ({{ static const char init[] __initconst = \"{blob}\"; init; }});");
+            assert!(changed.contains(&wanted), "{changed}");
+        }
+        assert!(!changed.contains("(void *)\""), "{changed}");
+    }
+
+    #[test]
+    fn named_blobs_do_too() {
+        let header = "umd_guard__load(x)\n\tstatic const char opts_data[] __attribute__((__aligned__(8))) = \"\\x01\";\n\
+            \tstatic const char opts_insn[] __attribute__((__aligned__(8))) = \"\\x02\";\n\
+            \topts.data = (void *)opts_data;\n";
+        let changed = in_init_sections(header).expect("a skeleton");
+        let marked = changed.matches("] __initconst __attribute__").count();
+        assert_eq!(marked, 2, "{changed}");
+    }
+
+    #[test]
+    fn another_format_is_noticed() {
+        let other = HEADER.replace("(void *)", "(const void *)");
+        let message = in_init_sections(&other)
+            .expect_err("no literals")
+            .to_string();
+        assert!(message.contains("no light skeleton"), "{message}");
+        assert!(in_init_sections("").is_err());
+    }
 }
