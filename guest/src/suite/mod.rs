@@ -8,6 +8,7 @@ mod early;
 mod farewell;
 mod faults;
 mod hook;
+mod hostile;
 mod leaks;
 mod load;
 mod lockdown;
@@ -32,6 +33,9 @@ const TOPICS: &[&Topic] = &[
     &lockdown::TOPIC,
     &faults::TOPIC,
     &starts::TOPIC,
+    &hostile::STRICT,
+    &hostile::CUSTOM,
+    &hostile::ALL,
     &callers::TOPIC,
     &unload::TOPIC,
     &hook::TOPIC,
