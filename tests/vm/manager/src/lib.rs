@@ -21,8 +21,9 @@
 
 use core::ffi::CStr;
 use umd_core::error::StartError;
-use umd_core::lockdown::{Lockdown, Syscalls};
+use umd_core::lockdown::Lockdown;
 use umd_core::policy::{Framing, Policy, Span};
+use umd_core::syscall::Syscalls;
 use umd_kernel::driver::{Driver, Handle, Probe};
 use umd_kernel::ffi::memory::Buffer;
 use umd_kernel::module::{Blob, Module};
