@@ -626,8 +626,6 @@ pub const MATRIX: &[Behaviour] = &[
             "socket, TCP over IPv6" => EMFILE | EAFNOSUPPORT,
             "socket, AF_NETLINK" => EMFILE,
             "socket, AF_PACKET" => EPERM,
-            "socket, AF_ALG" => EMFILE | EAFNOSUPPORT,
-            "socket, AF_VSOCK" => EMFILE | EAFNOSUPPORT,
         },
     ),
     forbidden(

@@ -112,6 +112,7 @@ fn run(
 ) -> Result<()> {
     let expected = expected.context("it does not run here")?;
     let driver = Driver(behaviour.how.driver());
+    let before = dead();
     let session = Session::with(load, driver.0)?;
     let old = match behaviour.how {
         How::Start(_) => None,
@@ -146,11 +147,17 @@ fn run(
     }
     fate(driver, old, expected.fate)?;
     next(session, driver, behaviour, load, expected.fate).context("the next request")?;
+    let unburied = || dead().difference(&before).copied().next();
     until("nobody is dead and not buried", ms(1_000), || {
-        process::all()
-            .into_iter()
-            .all(|pid| process::state(pid) != Some('Z'))
+        unburied().is_none()
     })
+}
+
+/// Processes that have ended, but of which something is left because nobody asked how.
+fn dead() -> BTreeSet<i32> {
+    let mut pids = process::all();
+    pids.retain(|pid| process::state(*pid) == Some('Z'));
+    pids.into_iter().collect()
 }
 
 /// Short, for many are waited for; but a start is work.

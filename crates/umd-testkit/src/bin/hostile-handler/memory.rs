@@ -79,7 +79,6 @@ pub(crate) fn overflow_stack() -> ! {
 
 const READ_WRITE: usize = 3;
 const PRIVATE_ANONYMOUS: usize = 0x22;
-const PRIVATE_ANONYMOUS_NOW: usize = 0x8022;
 const SHARED: usize = 1;
 
 fn map(length: usize, flags: usize) -> isize {
@@ -134,13 +133,13 @@ const MIB: usize = 1 << 20;
 /// More than any host gives.
 const MOST: usize = 1024;
 
-/// Maps memory, present at once, until there is no more; gives it back. What the last call gave, or how many
+/// Maps memory until there is no more; gives it back. What the last call gave, or how many
 /// MiB it had if that was too much.
 pub(crate) fn map_storm() -> isize {
     let mut pieces = [0; MOST];
     let mut count = 0;
     let last = loop {
-        let piece = map(MIB, PRIVATE_ANONYMOUS_NOW);
+        let piece = map(MIB, PRIVATE_ANONYMOUS);
         if piece < 0 || count == MOST {
             break piece;
         }

@@ -274,8 +274,6 @@ fn sockets(r: &mut Results) {
         (10, STREAM),
         (16, RAW),
         (17, RAW),
-        (38, 5),
-        (40, STREAM),
     ] {
         let socket = r.attempt(nr::SOCKET, [family, kind, 0, 0, 0, 0]);
         if socket >= 0 {
@@ -439,7 +437,7 @@ fn others(r: &mut Results) {
     const ATTACH: usize = 16;
     const SEIZE: usize = 0x4206;
     let mut here = [0_u64];
-    let (ours, theirs) = ([at_mut(&mut here), 8], [0x40_0000, 8]);
+    let (ours, theirs) = ([at_mut(&mut here), 8], [0x40_0000_usize, 8]);
     let (ours, theirs) = (at(&ours), at(&theirs));
     r.attempt(nr::PROCESS_VM_READV, [1, ours, 1, theirs, 1, 0]);
     r.attempt(nr::PROCESS_VM_READV, [parent(), ours, 1, theirs, 1, 0]);
