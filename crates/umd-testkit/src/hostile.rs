@@ -252,7 +252,7 @@ named! {
         Lock = "lock",
         /// Replies from memory that was taken away, is protected, or beyond a file's end; then what those gave.
         VanishedMemory = "vanished-memory",
-        /// A reply of 48 zeros: it was written before its memory was emptied by madvise.
+        /// A reply of 48 zeros from memory that madvise has emptied of something else.
         Emptied = "emptied",
         /// Closes standard output, then replies `closed` there.
         CloseOne = "close-one",
@@ -262,7 +262,7 @@ named! {
         CloseAll = "close-all",
         /// Puts another file in the place of standard output.
         DupOver = "dup-over",
-        /// Sends its channel to itself over a pair of sockets, and forgets both.
+        /// Sends its channel to itself over a pair of sockets, forgets both, replies on standard input, and exits.
         PassChannel = "pass-channel",
         /// SIGSTOP to itself.
         Stop = "stop",

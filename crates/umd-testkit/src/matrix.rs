@@ -223,6 +223,14 @@ const fn tells(caller: &'static [Outcome]) -> Option<Contained> {
     answered(caller, Fate::Lives)
 }
 
+/// The same, but it ends by itself.
+const fn ends(contained: Option<Contained>) -> Option<Contained> {
+    match contained {
+        Some(told) => answered(told.caller, Fate::Dies),
+        None => None,
+    }
+}
+
 const fn start(name: &'static str, start: Start, strict: Option<Contained>) -> Behaviour {
     Behaviour {
         name,
@@ -549,10 +557,10 @@ pub const MATRIX: &[Behaviour] = &[
     forbidden(
         "passes its channel on",
         Try::PassChannel,
-        told! {
+        ends(told! {
             "socketpair" => EMFILE,
             "sendmsg with SCM_RIGHTS" => EBADF,
-        },
+        }),
     ),
     // Processes.
     forbidden(

@@ -40,7 +40,12 @@ pub(crate) fn tell(what: Try, id: u32, outbox: &mut Outbox) -> Result<(), End> {
             busy::spin()
         }
         Try::DupOver => dup_over(r),
-        Try::PassChannel => pass_channel(r),
+        Try::PassChannel => {
+            pass_channel(r);
+            // What is left of the channel.
+            let _ = sys::write(0, outbox.frame(id, results.text()));
+            sys::exit(0)
+        }
         Try::Stop => signal_itself(SIGSTOP),
         Try::Kill => signal_itself(SIGKILL),
         Try::BlockSignals => {
@@ -225,8 +230,6 @@ fn pass_channel(r: &mut Results) {
     r.attempt(nr::SENDMSG, [one, at(&message), 0, 0, 0, 0]);
     close(one);
     close(other);
-    // What is left of the channel: the reply goes out by standard input.
-    attempt(nr::DUP2, [0, 1, 0, 0, 0, 0]);
 }
 
 fn files(r: &mut Results) {
@@ -266,16 +269,16 @@ fn sockets(r: &mut Results) {
     const DATAGRAM: usize = 2;
     const RAW: usize = 3;
     close(2);
-    for (family, kind) in [
-        (1, STREAM),
-        (2, STREAM),
-        (2, DATAGRAM),
-        (2, RAW),
-        (10, STREAM),
-        (16, RAW),
-        (17, RAW),
+    for (family, kind, protocol) in [
+        (1, STREAM, 0),
+        (2, STREAM, 0),
+        (2, DATAGRAM, 0),
+        (2, RAW, 1),
+        (10, STREAM, 0),
+        (16, RAW, 0),
+        (17, RAW, 0),
     ] {
-        let socket = r.attempt(nr::SOCKET, [family, kind, 0, 0, 0, 0]);
+        let socket = r.attempt(nr::SOCKET, [family, kind, protocol, 0, 0, 0]);
         if socket >= 0 {
             close(socket as usize);
         }
