@@ -9,6 +9,7 @@ mod farewell;
 mod faults;
 mod hook;
 mod hostile;
+mod hostile_callers;
 mod leaks;
 mod load;
 mod lockdown;
@@ -37,6 +38,7 @@ const TOPICS: &[&Topic] = &[
     &hostile::CUSTOM,
     &hostile::ALL,
     &callers::TOPIC,
+    &hostile_callers::TOPIC,
     &unload::TOPIC,
     &hook::TOPIC,
     &c_api::calls::TOPIC,
