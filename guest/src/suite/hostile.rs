@@ -160,11 +160,11 @@ fn dead() -> BTreeSet<i32> {
     pids.into_iter().collect()
 }
 
-/// Short, for many are waited for; but a start is work.
+/// Short, for many are waited for; but a start is work, and has 500 ms at most.
 fn deadline(context: &Context, behaviour: &Behaviour) -> Duration {
     match (context.mode, behaviour.how) {
         (Mode::Deterministic, _) => ms(40),
-        (Mode::Smp, How::Start(_)) => ms(1_000),
+        (Mode::Smp, How::Start(_)) => ms(450),
         (Mode::Smp, _) => ms(300),
     }
 }
