@@ -75,6 +75,15 @@ enum Body {
     Row(RunRow, usize),
 }
 
+impl Body {
+    fn run(self, context: &Context) -> Result<()> {
+        match self {
+            Self::Alone(run) => run(context),
+            Self::Row(run, row) => run(context, row),
+        }
+    }
+}
+
 /// A test.
 #[derive(Clone, Copy)]
 pub(crate) struct Test {
@@ -146,7 +155,7 @@ pub(crate) fn run(
         }
         if let Some((topic, tests)) = &last {
             for test in tests {
-                report.point(topic, test.name, || (test.run)(&context));
+                report.point(topic, test.name, || test.body.run(&context));
             }
         }
         report.end()
@@ -180,10 +189,7 @@ fn run_topic(report: &Report, context: &Context, topic: &Topic, tests: &[&Test])
                 .modules
                 .iter()
                 .try_for_each(|name| modules::load(name))?;
-            match test.body {
-                Body::Alone(run) => run(context)?,
-                Body::Row(run, row) => run(context, row)?,
-            }
+            test.body.run(context)?;
             rest().context("after the test")
         });
         if !passed {

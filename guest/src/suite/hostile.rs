@@ -164,8 +164,8 @@ fn dead() -> BTreeSet<i32> {
 fn deadline(context: &Context, behaviour: &Behaviour) -> Duration {
     match (context.mode, behaviour.how) {
         (Mode::Deterministic, _) => ms(40),
-        (Mode::Smp, How::Start(_)) => ms(450),
-        (Mode::Smp, _) => ms(300),
+        (Mode::Smp | Mode::NoBpf, How::Start(_)) => ms(450),
+        (Mode::Smp | Mode::NoBpf, _) => ms(300),
     }
 }
 
