@@ -66,23 +66,48 @@ impl Context {
 /// What a test does.
 pub(crate) type Run = fn(&Context) -> Result<()>;
 
+/// What each test of a table does with its row.
+pub(crate) type RunRow = fn(&Context, usize) -> Result<()>;
+
+#[derive(Clone, Copy)]
+enum Body {
+    Alone(Run),
+    Row(RunRow, usize),
+}
+
+impl Body {
+    fn run(self, context: &Context) -> Result<()> {
+        match self {
+            Self::Alone(run) => run(context),
+            Self::Row(run, row) => run(context, row),
+        }
+    }
+}
+
 /// A test.
+#[derive(Clone, Copy)]
 pub(crate) struct Test {
     name: &'static str,
-    run: Run,
+    body: Body,
     only: Option<Mode>,
 }
 
 /// A test that runs in every machine.
 pub(crate) const fn test(name: &'static str, run: Run) -> Test {
-    let only = None;
-    Test { name, run, only }
+    let (body, only) = (Body::Alone(run), None);
+    Test { name, body, only }
 }
 
 /// A test that runs in one kind of machine only.
 pub(crate) const fn test_only(mode: Mode, name: &'static str, run: Run) -> Test {
-    let only = Some(mode);
-    Test { name, run, only }
+    let (body, only) = (Body::Alone(run), Some(mode));
+    Test { name, body, only }
+}
+
+/// A test for one row of a table.
+pub(crate) const fn test_row(name: &'static str, run: RunRow, row: usize) -> Test {
+    let (body, only) = (Body::Row(run, row), None);
+    Test { name, body, only }
 }
 
 /// Tests that belong together.
@@ -130,7 +155,7 @@ pub(crate) fn run(
         }
         if let Some((topic, tests)) = &last {
             for test in tests {
-                report.point(topic, test.name, || (test.run)(&context));
+                report.point(topic, test.name, || test.body.run(&context));
             }
         }
         report.end()
@@ -164,7 +189,7 @@ fn run_topic(report: &Report, context: &Context, topic: &Topic, tests: &[&Test])
                 .modules
                 .iter()
                 .try_for_each(|name| modules::load(name))?;
-            (test.run)(context)?;
+            test.body.run(context)?;
             rest().context("after the test")
         });
         if !passed {

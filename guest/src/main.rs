@@ -27,6 +27,8 @@ mod iptables;
 mod kernel;
 mod modules;
 mod process;
+#[allow(unsafe_code)]
+mod raw;
 mod sample;
 mod session;
 #[allow(unsafe_code)]

@@ -120,6 +120,7 @@ bool umd_task_is(const struct pid *pid);
 bool umd_task_is_itself(void);
 bool umd_task_is_single(void);
 bool umd_task_has_only(const void *process);
+void umd_task_no_more_files(void);
 void umd_task_release(void);
 bool umd_task_has_ids(u32 id);
 bool umd_task_has_no_caps(void);

@@ -57,6 +57,20 @@ bool umd_task_has_only(const void *process)
 	return true;
 }
 
+/*
+ * What it has open is all that it will ever have: not even by closing one does it get another. Not before its hello: a C
+ * library polls its three descriptors at its start, and may poll no more than this limit says.
+ */
+void umd_task_no_more_files(void)
+{
+	struct rlimit *files = &current->signal->rlim[RLIMIT_NOFILE];
+
+	task_lock(current->group_leader);
+	files->rlim_cur = 0;
+	files->rlim_max = 0;
+	task_unlock(current->group_leader);
+}
+
 /* From now on it is like any other process to those who may kill it, if anybody may; see umd_process_spawn(). */
 void umd_task_release(void)
 {

@@ -9,7 +9,7 @@
 //! | mmap | compute | the memory is private, anonymous and not executable |
 //! | mprotect | compute | the memory is not executable |
 //! | prlimit64 | compute | it sets nothing |
-//! | kill, tkill, tgkill | basic, system-root | the process is its own |
+//! | kill, tkill, tgkill | basic, system-root, and custom if it lists them | the process is its own |
 //!
 //! All else is as [`Lockdown::calls`] says. A call by another convention (32 bits, x32) ends the process.
 
@@ -161,12 +161,16 @@ impl Program {
                 self.test(Syscall::MPROTECT, &[(2, no_code)], KILL);
                 self.test(Syscall::PRLIMIT64, &[(2, Test::Is(0))], KILL);
             }
-            Lockdown::Basic | Lockdown::SystemRoot => {
+            Lockdown::Basic | Lockdown::SystemRoot | Lockdown::Custom(_) => {
+                let custom = matches!(lockdown, Lockdown::Custom(_));
                 for call in [Syscall::KILL, Syscall::TKILL, Syscall::TGKILL] {
-                    self.test(call, &[(0, Test::Is(pid))], REFUSE);
+                    // What is not listed is the end.
+                    if !custom || allowed.contains(call) {
+                        self.test(call, &[(0, Test::Is(pid))], REFUSE);
+                    }
                 }
             }
-            Lockdown::Custom(_) | Lockdown::Strict | Lockdown::Unconfined => {}
+            Lockdown::Strict | Lockdown::Unconfined => {}
         }
     }
 
@@ -239,7 +243,7 @@ impl Syscalls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lockdown::{COMPUTE, HARMFUL, MISSED, SERVE};
+    use crate::lockdown::{COMPUTE, HARMFUL, MISSED, NEVER, SERVE};
 
     const PID: u32 = 4242;
 
@@ -293,6 +297,7 @@ mod tests {
             Syscall::MPROTECT,
             Syscall::PRLIMIT64,
         ]);
+        let signals = Syscalls::of(&[Syscall::KILL, Syscall::TKILL, Syscall::TGKILL]);
         let odd: [u64; Syscalls::WORDS] = [0x5555_5555_5555_5555; 8];
         for (lockdown, allowed, refused) in [
             (Lockdown::Compute, COMPUTE, MISSED),
@@ -321,7 +326,10 @@ mod tests {
                 if tested.contains(call) && lockdown != Lockdown::Custom(Syscalls::ALL) {
                     continue;
                 }
+                let never = matches!(lockdown, Lockdown::Custom(_))
+                    && (NEVER.contains(call) || signals.contains(call));
                 let wanted = match (allowed.contains(call), refused.contains(call)) {
+                    (true, _) if never => REFUSE,
                     (true, _) => ALLOW,
                     (false, true) => REFUSE,
                     (false, false) => KILL,
@@ -368,6 +376,7 @@ mod tests {
         };
         let memory = |prot: u64, flags: u64| [0, 4096, prot, flags, u64::MAX, 0];
         let none = Lockdown::Custom(Syscalls::NONE);
+        let all = Lockdown::Custom(Syscalls::ALL);
         for (lockdown, call, arguments, wanted) in [
             (none, Syscall::EXECVEAT, at(1, GATE.into()), ALLOW),
             (none, Syscall::EXECVEAT, at(1, u64::from(GATE) + 1), KILL),
@@ -397,6 +406,12 @@ mod tests {
             (Lockdown::Basic, Syscall::KILL, at(0, PID.into()), ALLOW),
             (Lockdown::Basic, Syscall::KILL, at(0, u64::MAX), REFUSE),
             (Lockdown::SystemRoot, Syscall::TKILL, at(0, 1), REFUSE),
+            (all, Syscall::KILL, at(0, PID.into()), ALLOW),
+            (all, Syscall::KILL, at(0, u64::MAX), REFUSE),
+            (all, Syscall::TGKILL, at(1, PID.into()), REFUSE),
+            (none, Syscall::KILL, at(0, PID.into()), KILL),
+            (all, Syscall::PTRACE, [0; 6], REFUSE),
+            (none, Syscall::PTRACE, [0; 6], KILL),
         ] {
             let found = native(lockdown, call, arguments);
             assert_eq!(found, wanted, "{lockdown:?} {call} {arguments:x?}");

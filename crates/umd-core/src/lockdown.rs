@@ -133,6 +133,16 @@ pub const HARMFUL: Syscalls = Syscalls::of(&[
     Syscall::USERFAULTFD,
 ]);
 
+/// What no [`Lockdown::Custom`] has, even if it lists them: these fail with `EPERM`. All handlers are one user, and
+/// nothing but this keeps one from sending signals to another; and who asks to be traced by its parent, the kernel,
+/// is never buried. [`filter`](crate::filter) lets the plain signals to itself pass.
+pub const NEVER: Syscalls = Syscalls::of(&[
+    Syscall::PTRACE,
+    Syscall::PIDFD_SEND_SIGNAL,
+    Syscall::RT_SIGQUEUEINFO,
+    Syscall::RT_TGSIGQUEUEINFO,
+]);
+
 /// What becomes of a handler's system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Calls {
@@ -162,8 +172,8 @@ impl Lockdown {
                 refused: HARMFUL,
             },
             Self::Custom(listed) => Calls::Filter {
-                allowed: union(SERVE, listed),
-                refused: Syscalls::NONE,
+                allowed: intersection(union(SERVE, listed), complement(NEVER)),
+                refused: intersection(listed, NEVER),
             },
             Self::Compute => Calls::Filter {
                 allowed: COMPUTE,
@@ -242,6 +252,10 @@ impl Lockdown {
 const fn complement(set: Syscalls) -> Syscalls {
     let [a, b, c, d, e, f, g, h] = set.words();
     Syscalls::from_words([!a, !b, !c, !d, !e, !f, !g, !h])
+}
+
+const fn intersection(one: Syscalls, other: Syscalls) -> Syscalls {
+    complement(union(complement(one), complement(other)))
 }
 
 const fn union(one: Syscalls, other: Syscalls) -> Syscalls {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The lists in docs/lockdown.md are those in the code.
 
-use umd_core::lockdown::{COMPUTE, HARMFUL, MISSED};
+use umd_core::lockdown::{COMPUTE, HARMFUL, MISSED, NEVER};
 use umd_core::syscall::{Syscall, Syscalls};
 
 const TEXT: &str = include_str!("../../../docs/lockdown.md");
@@ -30,6 +30,7 @@ fn the_lists_are_the_same() {
     for (heading, wanted) in [
         ("### compute has\n", COMPUTE),
         ("### compute is refused\n", MISSED),
+        ("### custom is refused, even if it lists them\n", NEVER),
         ("### basic is refused\n", HARMFUL),
     ] {
         let found = listed(heading);

@@ -2,13 +2,18 @@
 //! Handlers for tests, and what a test says to them.
 //!
 //! - `hostile-handler` misbehaves in the way that its name asks for at its start ([`hostile::Start`])
-//!   and that each request asks for ([`hostile::Ask`]).
+//!   and that each request asks for ([`hostile::Ask`]). What every host has to make of each misbehaviour is
+//!   a table, [`mod@matrix`].
 //! - `bench-handler` answers with as little work as there can be ([`mod@bench`]).
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+extern crate std;
+
 pub mod bench;
 pub mod hostile;
+pub mod matrix;
 
 /// A decimal number, digits only.
 fn number<T: core::str::FromStr>(text: &[u8]) -> Option<T> {

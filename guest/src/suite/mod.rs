@@ -8,6 +8,8 @@ mod early;
 mod farewell;
 mod faults;
 mod hook;
+mod hostile;
+mod hostile_callers;
 mod leaks;
 mod load;
 mod lockdown;
@@ -32,7 +34,11 @@ const TOPICS: &[&Topic] = &[
     &lockdown::TOPIC,
     &faults::TOPIC,
     &starts::TOPIC,
+    &hostile::STRICT,
+    &hostile::CUSTOM,
+    &hostile::ALL,
     &callers::TOPIC,
+    &hostile_callers::TOPIC,
     &unload::TOPIC,
     &hook::TOPIC,
     &c_api::calls::TOPIC,

@@ -9,6 +9,7 @@ unsafe extern "C" {
     fn umd_task_is_itself() -> bool;
     fn umd_task_is_single() -> bool;
     fn umd_task_has_only(process: *const c_void) -> bool;
+    fn umd_task_no_more_files();
     fn umd_task_release();
     fn umd_task_has_ids(id: u32) -> bool;
     fn umd_task_has_no_caps() -> bool;
@@ -36,6 +37,12 @@ pub fn is_single() -> bool {
 pub fn has_only(process: &Process) -> bool {
     // SAFETY: the pointer is only compared.
     unsafe { umd_task_has_only(Arc::raw_of(process)) }
+}
+
+/// It can open nothing from now on, whatever it closes.
+pub fn no_more_files() {
+    // SAFETY: as above.
+    unsafe { umd_task_no_more_files() };
 }
 
 /// Ends what protected its start from itself: it may be killed like any other.

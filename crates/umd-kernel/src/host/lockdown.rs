@@ -19,6 +19,7 @@ pub fn confine(process: &Process, profile: Lockdown) -> Result<Elements, Lockdow
         Lockdown::Custom(_) | Lockdown::Compute => {
             confine_launched()?;
             check(task::has_only(process), LockdownCheck::Files)?;
+            task::no_more_files();
         }
         Lockdown::Strict => confine_strictly(process)?,
     }

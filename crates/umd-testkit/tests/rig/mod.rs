@@ -94,6 +94,12 @@ impl Handler {
         self.wait()
     }
 
+    /// Kills it, and waits for its end.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
     fn wait(mut self) -> ExitStatus {
         let start = Instant::now();
         loop {
@@ -108,8 +114,7 @@ impl Handler {
 
 impl Drop for Handler {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        self.kill();
     }
 }
 

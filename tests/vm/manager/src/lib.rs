@@ -9,6 +9,7 @@
 //! | `load NAME` | registers a driver with the hostile blob; NAME chooses how it starts |
 //! | `load-ill NAME` | the same, with a health check that always fails |
 //! | `load-raw NAME` | the same, without frames |
+//! | `load-custom NAME` | the same, with all system calls allowed |
 //! | `load-corrupt NAME` | the same, with a blob that is no executable |
 //! | `load-empty NAME` | the same, with a blob of no bytes |
 //! | `start` | starts a handler |
@@ -20,7 +21,9 @@
 
 use core::ffi::CStr;
 use umd_core::error::StartError;
+use umd_core::lockdown::Lockdown;
 use umd_core::policy::{Framing, Policy, Span};
+use umd_core::syscall::Syscalls;
 use umd_kernel::driver::{Driver, Handle, Probe};
 use umd_kernel::ffi::memory::Buffer;
 use umd_kernel::module::{Blob, Module};
@@ -53,6 +56,16 @@ impl Driver for Raw {
     };
 }
 
+struct Custom;
+
+impl Driver for Custom {
+    const NAME: &'static CStr = c"test-custom";
+    const POLICY: Policy = Policy {
+        lockdown: Lockdown::Custom(Syscalls::ALL),
+        ..POLICY
+    };
+}
+
 struct Ill;
 
 impl Driver for Ill {
@@ -81,6 +94,7 @@ impl Driver for Spinning {
 enum AnyHandle {
     Framed(Handle<Framed>),
     Raw(Handle<Raw>),
+    Custom(Handle<Custom>),
     Ill(Handle<Ill>),
 }
 
@@ -89,6 +103,7 @@ impl AnyHandle {
         match self {
             Self::Framed(handle) => handle.start(),
             Self::Raw(handle) => handle.start(),
+            Self::Custom(handle) => handle.start(),
             Self::Ill(handle) => handle.start(),
         }
     }
@@ -97,6 +112,7 @@ impl AnyHandle {
         match self {
             Self::Framed(handle) => handle.call(request, reply),
             Self::Raw(handle) => handle.call(request, reply),
+            Self::Custom(handle) => handle.call(request, reply),
             Self::Ill(handle) => handle.call(request, reply),
         }
     }
@@ -226,6 +242,10 @@ impl Interface for Commands {
             b"load-raw" => {
                 let handle = name(rest, |name| Handle::register_as(name, &self.blob));
                 session.load(handle.map(AnyHandle::Raw));
+            }
+            b"load-custom" => {
+                let handle = name(rest, |name| Handle::register_as(name, &self.blob));
+                session.load(handle.map(AnyHandle::Custom));
             }
             b"load-corrupt" => {
                 let blob = self.corrupt()?;
