@@ -56,6 +56,12 @@ impl Session {
         self.result()
     }
 
+    /// The same with a command that is no text.
+    pub(crate) fn command_bytes(&self, command: &[u8]) -> Result<Answer> {
+        rustix::io::write(&self.0, command).context("a command")?;
+        self.result()
+    }
+
     /// Only writes a command: how many bytes were taken.
     pub(crate) fn write(&self, text: &str) -> Result<usize, Errno> {
         rustix::io::write(&self.0, text.as_bytes())

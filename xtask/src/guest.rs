@@ -12,12 +12,16 @@ use crate::rootfs::Add;
 use crate::vm::Vm;
 use crate::{paths, progress, run};
 
-/// Builds the guest program, static so that it runs anywhere.
+/// The programs of the suite's side.
+const PACKAGES: [&str; 2] = ["--package=umd-guest", "--package=std-handler"];
+
+/// Builds the guest program, static so that it runs anywhere, and beside it the handler with the standard library.
 pub(crate) fn build() -> Result<PathBuf> {
     let target = paths::umd().join("cargo/guest");
     let mut cargo = run::cargo();
     cargo
-        .args(["build", "--quiet", "--release", "--package=umd-guest"])
+        .args(["build", "--quiet", "--release"])
+        .args(PACKAGES)
         .args(["--target=x86_64-unknown-linux-gnu", "--target-dir"])
         .arg(&target)
         .env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
@@ -40,6 +44,7 @@ pub(crate) fn machine<'a>(
         .modules(modules.shipped.iter().chain(&modules.test).cloned())
         .adds([
             Add::new(program, Some("/usr/bin/umd-guest"))?,
+            Add::new(&program.with_file_name("std-handler"), None)?,
             // The suite sets scheduling classes with it; busybox has none.
             Add::new(std::path::Path::new("/usr/bin/chrt"), None)?,
         ])

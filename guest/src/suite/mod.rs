@@ -4,6 +4,7 @@
 mod bpfilter;
 mod c_api;
 mod callers;
+mod compute;
 mod early;
 mod farewell;
 mod faults;
@@ -32,6 +33,7 @@ const TOPICS: &[&Topic] = &[
     &sample::TOPIC,
     &trace::TOPIC,
     &lockdown::TOPIC,
+    &compute::TOPIC,
     &faults::TOPIC,
     &starts::TOPIC,
     &hostile::STRICT,

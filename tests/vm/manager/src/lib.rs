@@ -10,6 +10,8 @@
 //! | `load-ill NAME` | the same, with a health check that always fails |
 //! | `load-raw NAME` | the same, without frames |
 //! | `load-custom NAME` | the same, with all system calls allowed |
+//! | `blob BYTES` | adds these to a blob of the open file's own |
+//! | `load-compute NAME` | registers a driver with that blob, or the hostile one, under the lockdown compute |
 //! | `load-corrupt NAME` | the same, with a blob that is no executable |
 //! | `load-empty NAME` | the same, with a blob of no bytes |
 //! | `start` | starts a handler |
@@ -32,6 +34,9 @@ use umd_kernel::{Errno, Error};
 
 /// Longest reply that a session can take, and room for the line before it.
 const RESULT_MAX: usize = (1 << 20) + 64;
+
+/// Longest blob of an open file's own.
+const BLOB_MAX: usize = 4 << 20;
 
 const POLICY: Policy = Policy {
     deadline: Span::from_millis(500),
@@ -66,6 +71,16 @@ impl Driver for Custom {
     };
 }
 
+struct Compute;
+
+impl Driver for Compute {
+    const NAME: &'static CStr = c"test-compute";
+    const POLICY: Policy = Policy {
+        lockdown: Lockdown::Compute,
+        ..POLICY
+    };
+}
+
 struct Ill;
 
 impl Driver for Ill {
@@ -95,6 +110,7 @@ enum AnyHandle {
     Framed(Handle<Framed>),
     Raw(Handle<Raw>),
     Custom(Handle<Custom>),
+    Compute(Handle<Compute>),
     Ill(Handle<Ill>),
 }
 
@@ -104,6 +120,7 @@ impl AnyHandle {
             Self::Framed(handle) => handle.start(),
             Self::Raw(handle) => handle.start(),
             Self::Custom(handle) => handle.start(),
+            Self::Compute(handle) => handle.start(),
             Self::Ill(handle) => handle.start(),
         }
     }
@@ -113,6 +130,7 @@ impl AnyHandle {
             Self::Framed(handle) => handle.call(request, reply),
             Self::Raw(handle) => handle.call(request, reply),
             Self::Custom(handle) => handle.call(request, reply),
+            Self::Compute(handle) => handle.call(request, reply),
             Self::Ill(handle) => handle.call(request, reply),
         }
     }
@@ -121,6 +139,8 @@ impl AnyHandle {
 /// One open file.
 struct Session {
     handle: Option<AnyHandle>,
+    blob: Option<Buffer>,
+    blob_len: usize,
     reply: Buffer,
     result: Buffer,
     len: usize,
@@ -171,6 +191,24 @@ impl Session {
         }
     }
 
+    fn add_to_blob(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        let blob = match &mut self.blob {
+            Some(blob) => blob,
+            none => none.insert(Buffer::try_new(BLOB_MAX).map_err(|error| error.errno())?),
+        };
+        let room = blob.get_mut(self.blob_len..).unwrap_or_default();
+        let room = room.get_mut(..bytes.len()).ok_or(Errno::EINVAL)?;
+        for (to, from) in room.iter_mut().zip(bytes) {
+            *to = *from;
+        }
+        self.blob_len = self.blob_len.saturating_add(bytes.len());
+        Ok(())
+    }
+
+    fn own_blob(&self) -> Option<&[u8]> {
+        self.blob.as_ref()?.get(..self.blob_len)
+    }
+
     fn call(&mut self, size: usize, request: &[u8]) -> Result<(), Errno> {
         let handle = self.handle.as_ref().ok_or(Errno::EINVAL)?;
         let reply = self.reply.get_mut(..size).ok_or(Errno::EINVAL)?;
@@ -218,6 +256,8 @@ impl Interface for Commands {
         let buffer = || Buffer::try_new(RESULT_MAX).map_err(|error| error.errno());
         Ok(Session {
             handle: None,
+            blob: None,
+            blob_len: 0,
             reply: buffer()?,
             result: buffer()?,
             len: 0,
@@ -246,6 +286,15 @@ impl Interface for Commands {
             b"load-custom" => {
                 let handle = name(rest, |name| Handle::register_as(name, &self.blob));
                 session.load(handle.map(AnyHandle::Custom));
+            }
+            b"blob" => {
+                session.add_to_blob(rest)?;
+                session.push(b"ok");
+            }
+            b"load-compute" => {
+                let blob = session.own_blob().unwrap_or(&self.blob);
+                let handle = name(rest, |name| Handle::register_as(name, blob));
+                session.load(handle.map(AnyHandle::Compute));
             }
             b"load-corrupt" => {
                 let blob = self.corrupt()?;
