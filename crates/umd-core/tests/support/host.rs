@@ -85,6 +85,8 @@ pub(crate) struct Process {
     pub(crate) id: WorkerId,
     pub(crate) channel: Channel,
     pub(crate) script: Script,
+    /// The number of the request that it was handed last.
+    pub(crate) asked: u32,
     pub(crate) alive: bool,
 }
 
@@ -266,19 +268,31 @@ impl<const SLOTS: usize> Host<SLOTS> {
     }
 
     pub(crate) fn abort_all(&self) {
-        for process in self.processes.borrow_mut().iter_mut() {
-            process.channel.transfer.abort();
+        let living: Vec<_> = {
+            let mut processes = self.processes.borrow_mut();
+            let living = processes.iter_mut().filter(|process| process.alive);
+            living
+                .map(|process| {
+                    process.channel.transfer.abort();
+                    process.id
+                })
+                .collect()
+        };
+        for id in living {
+            self.kill(id, ExitStatus::Signaled(9));
         }
     }
 
     /// The handler does its next deed.
-    pub(crate) fn perform(&self, id: WorkerId) {
+    pub(crate) fn perform(&self, id: WorkerId, deadline: Instant) {
         let deed = self.with(id, |process| process.script.deeds.pop_front());
         match deed.unwrap_or(Deed::Answer) {
             Deed::Answer => self.answer(id, 0),
             Deed::Slow(millis) => {
-                self.pass(millis);
-                self.answer(id, 0);
+                if self.now().after(Span::from_millis(millis)) < deadline {
+                    self.pass(millis);
+                    self.answer(id, 0);
+                }
             }
             Deed::Refuse(status) => {
                 let asked = self.read_request(id).0;
@@ -348,7 +362,7 @@ impl<const SLOTS: usize> Host<SLOTS> {
 
     /// The handler does its deed, and the caller waits for what comes of it.
     fn converse(&self, id: WorkerId, reply: &mut [u8], deadline: Instant) -> Result<Answer, Lost> {
-        self.perform(id);
+        self.perform(id, deadline);
         if self.signal.take() {
             let withdrawn = self.with(id, |process| process.channel.withdraw());
             return Err(Lost::Caller(withdrawn));
@@ -456,16 +470,19 @@ impl<const SLOTS: usize> Processes for Host<SLOTS> {
             id,
             channel: Channel::new(policy.framing, deadline),
             script,
+            asked: 0,
             alive: true,
         });
         match birth {
-            Birth::Good(millis) => self.pass(millis),
+            Birth::Good(millis) if self.now().after(Span::from_millis(millis)) < deadline => {
+                self.pass(millis);
+            }
             Birth::Exec(_) => {}
             Birth::Dies => {
                 self.kill(id, ExitStatus::Exited(7));
                 return Err(StartError::Died);
             }
-            Birth::Silent => {
+            Birth::Silent | Birth::Good(_) => {
                 self.now.set(deadline);
                 assert!(self.with(id, |process| process.channel.expires(deadline)));
                 return Err(StartError::TimedOut);
@@ -504,10 +521,10 @@ impl<const SLOTS: usize> Processes for Host<SLOTS> {
         assert!(self.now() < deadline, "a handler that has no time at all");
         self.requests.set(self.requests.get() + 1);
         self.with(id, |process| {
-            let number = self.requests.get();
+            process.asked = self.requests.get();
             process
                 .channel
-                .submit(number, request, reply.len(), deadline)
+                .submit(process.asked, request, reply.len(), deadline)
         })
         .map_err(Lost::Worker)?;
         let result = self.converse(id, reply, deadline);
