@@ -107,7 +107,14 @@ fn is_sound(blob: &[u8], number: u32, hooks: &Hooks) {
         let rule = &blob[at..];
         let target = usize::from(abi::u16_at(rule, entry::TARGET_OFFSET).expect("whole"));
         let size = usize::from(abi::u16_at(rule, entry::NEXT_OFFSET).expect("whole"));
-        assert!(size > target && size <= rule.len());
+        let end = |at: usize| at + usize::from(abi::u16_at(rule, at).expect("whole"));
+        let mut at_match = entry::LEN;
+        while at_match < target {
+            assert!(end(at_match) > at_match, "a match without an end");
+            at_match = end(at_match);
+        }
+        assert_eq!(at_match, target, "matches and target overlap");
+        assert!(end(target) > target && end(target) <= size && size <= rule.len());
         let is_standard = rule[target + abi::extension::NAME] == 0;
         let verdict = word(rule, target + standard::VERDICT).cast_signed();
         let for_all = target == entry::LEN && rule[..entry::IP_LEN].iter().all(|byte| *byte == 0);
