@@ -124,6 +124,12 @@ fn is_sound(blob: &[u8], number: u32, hooks: &Hooks) {
     }
     assert_eq!((at, rules.len()), (blob.len(), number as usize));
     let find = |offset: usize| rules.iter().position(|rule| rule.0 == offset);
+    for (_, jump, _) in &rules {
+        assert!(
+            jump.is_none_or(|offset| find(offset).is_some()),
+            "into an entry"
+        );
+    }
     // How many steps it takes at most to come to each entry; more than there are is a circle.
     let mut steps: Vec<Option<usize>> = vec![None; rules.len()];
     for hook in (0..abi::HOOKS).filter(|hook| hooks.valid >> hook & 1 == 1) {
