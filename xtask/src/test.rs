@@ -10,7 +10,7 @@ use crate::kbuild::{self, Modules};
 use crate::kernel::{Id, Kernel};
 use crate::setup::{self, Setup};
 use crate::tap::{Counts, Report};
-use crate::{bench, fuzz, guest, progress, run};
+use crate::{bench, fuzz, guest, paths, progress, run};
 
 /// How many virtual machines run side by side.
 const MACHINES: usize = 2;
@@ -136,6 +136,7 @@ pub(crate) fn run(kernels: &[Id], quick: bool, setup: Setup) -> Result<Counts> {
         report.point(name, result);
     }
     miri(&report);
+    models(&report);
     fuzz::check(&report);
     let ready = build(kernels, &report, setup)?;
     match guest::build() {
@@ -165,6 +166,21 @@ fn miri(report: &Report) {
     let result = progress::step(name, Duration::from_secs(180), || {
         let mut cargo = run::cargo();
         cargo.args(["miri", "test", "--quiet", "--package=umd-core"]);
+        run::stdout(&mut cargo).map(drop)
+    });
+    report.point(name, result);
+}
+
+/// The models of the channel: every way in which those who meet there can interleave.
+fn models(report: &Report) {
+    let name = "models of the channel";
+    let result = progress::step(name, Duration::from_secs(60), || {
+        let mut cargo = run::cargo();
+        cargo
+            .args(["test", "--quiet", "--release", "--package=umd-core"])
+            .args(["--test=loom_channel", "--target-dir"])
+            .arg(paths::umd().join("cargo/loom"))
+            .env("RUSTFLAGS", "--cfg loom");
         run::stdout(&mut cargo).map(drop)
     });
     report.point(name, result);

@@ -20,8 +20,9 @@ use umd_core::host::{Clock, Flag, HandlerBytes, Interrupted, Lending, Lent, Lost
 use umd_core::policy::{Framing, Instant};
 use umd_core::transfer::{Answer, Ended, Withdrawn};
 
-/// Every deadline: the clock stands until then, and is set to it when the timer fires.
+/// The usual deadline: the clock stands until then, and is set to it when the timer fires.
 const DEADLINE: Instant = Instant::from_nanos(10);
+const LATER: Instant = Instant::from_nanos(20);
 /// What callers ask, and what an honest handler makes of it.
 const ASKED: u8 = 7;
 const ANSWER: u8 = ASKED + 1;
@@ -66,8 +67,8 @@ impl Flag for Seeing {
 thread_local! {
     /// The handler's memory. Loom's threads are one thread of the system's, and only the handler's looks here.
     static MEMORY: RefCell<[u8; 32]> = const { RefCell::new([0; 32]) };
-    /// Its pages are not there until they are asked for.
-    static ABSENT: Cell<bool> = const { Cell::new(false) };
+    /// Its pages are not there until this one has fetched them.
+    static PAGER: RefCell<Option<Arc<Process>>> = const { RefCell::new(None) };
 }
 
 /// Some bytes of it.
@@ -79,7 +80,7 @@ struct Memory {
 
 impl Memory {
     fn copy(self, len: usize, copy: impl FnOnce(&mut [u8])) -> usize {
-        if ABSENT.get() {
+        if PAGER.with_borrow(Option::is_some) {
             return 0;
         }
         let len = len.min(self.len);
@@ -114,9 +115,10 @@ impl HandlerBytes for Memory {
     }
 
     fn fault_in_writeable(self) -> bool {
-        // The handler may take its time: others go on meanwhile.
-        thread::yield_now();
-        ABSENT.set(false);
+        // Others go on meanwhile: it is a deadlock where the handler holds the lock.
+        if let Some(process) = PAGER.take() {
+            process.channel.ended();
+        }
         true
     }
 
@@ -297,7 +299,6 @@ impl Process {
 
     /// One that passes the host's checks, or does not.
     fn with(framing: Framing, good: bool) -> Arc<Self> {
-        ABSENT.set(false);
         let state = Lock(Mutex::new(Inner {
             value: State::new(framing, DEADLINE),
             loan: None,
@@ -339,10 +340,14 @@ impl Process {
 
     /// A caller's call: a byte for a byte.
     fn call(&self, asked: u8) -> Result<u8, Lost> {
+        self.call_until(asked, DEADLINE)
+    }
+
+    fn call_until(&self, asked: u8, deadline: Instant) -> Result<u8, Lost> {
         let mut reply = [0];
         match self
             .channel
-            .exchange(self, &[asked], &mut reply, DEADLINE)?
+            .exchange(self, &[asked], &mut reply, deadline)?
         {
             Answer::Reply(1) => Ok(reply[0]),
             other => panic!("{other:?}"),
@@ -633,11 +638,12 @@ fn a_call_and_a_death() {
 fn a_page_that_is_missing_and_a_deadline() {
     model(2, || {
         let process = Process::new(Framing::Raw);
-        ABSENT.set(true);
+        PAGER.set(Some(process.clone()));
         let timer = timer(&process);
         let handler = handler(&process, |process| process.serve(1));
         let result = process.call(ASKED);
         process.stop(timer);
+        PAGER.take();
         let killed = process.is_killed();
         let record = finish(&process, handler);
         match result {
@@ -751,6 +757,35 @@ fn two_calls_and_a_timer() {
             // Refused by a handler that is gone.
             Err(Lost::Worker(Ended::Died(Seen::Unread))) => assert!(timed_out(&first)),
             second => assert!(timed_out(&second) && first.is_ok(), "{second:?}"),
+        }
+    });
+}
+
+/// The timer is still set for a call that was answered when the next begins, which has longer: it is set again, and
+/// nobody is killed before the time.
+#[test]
+fn a_later_deadline() {
+    model(2, || {
+        let process = Process::new(Framing::Raw);
+        let timer = timer(&process);
+        let handler = handler(&process, |process| {
+            process.serve(1)?;
+            process.read()?;
+            process.handler_waits(|| false).ok()
+        });
+        let first = process.call(ASKED);
+        let second = process.call_until(ASKED, LATER);
+        let now = process.now();
+        process.stop(timer);
+        finish(&process, handler);
+        match first {
+            Ok(answer) => {
+                assert_eq!(answer, ANSWER);
+                assert!(matches!(second, Err(Lost::Worker(Ended::TimedOut(_)))));
+                assert_eq!(now, LATER);
+            }
+            Err(Lost::Worker(Ended::TimedOut(_))) => assert!(second.is_err()),
+            first => panic!("{first:?}"),
         }
     });
 }
