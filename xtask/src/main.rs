@@ -6,6 +6,7 @@ mod bpf;
 mod check;
 mod cmodules;
 mod demo;
+mod fuzz;
 mod guest;
 mod initramfs;
 mod kbuild;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::kernel::Id;
@@ -54,6 +56,7 @@ struct Cli {
 enum Task {
     Demo(Demo),
     Test(Test),
+    Fuzz(Fuzz),
     Build(Build),
     Vm(VmArgs),
     Bench(Bench),
@@ -78,6 +81,25 @@ struct Test {
     /// One kernel, and no machine with two processors
     #[arg(long)]
     quick: bool,
+}
+
+/// Fuzz what comes from the other side of a channel, until something is found
+///
+/// Two targets at a time, a minute each, in turns. What they find on their way is kept in target/umd/fuzz/corpus/,
+/// an input that fails in target/umd/fuzz/artifacts/.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask fuzz\n  cargo xtask fuzz transfer\n  \
+    cargo xtask fuzz --seconds 600"
+)]
+struct Fuzz {
+    /// Only this one
+    #[arg(value_name = "TARGET", value_parser = PossibleValuesParser::new(fuzz::names()))]
+    target: Option<String>,
+
+    /// End after so many seconds for each target
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
 }
 
 /// Measure round trips, against pipes in the same boot
@@ -163,6 +185,9 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Task::Demo(args) => demo::run(&args.kernel.kernel, setup).map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test(args, setup),
+        Task::Fuzz(args) => {
+            fuzz::run(args.target.as_deref(), args.seconds, setup).map(|()| ExitCode::SUCCESS)
+        }
         Task::Bench(args) => {
             bench::run(&args.kernel.kernel, args.json, setup).map(|()| ExitCode::SUCCESS)
         }

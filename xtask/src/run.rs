@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Running other programs, with errors that show what was run and what it said.
 
+use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 /// The command line as one would type it.
 pub(crate) fn shown(command: &Command) -> String {
@@ -59,6 +62,34 @@ pub(crate) fn both(output: &Output) -> String {
 pub(crate) fn on_path(program: &str) -> bool {
     let directories = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&directories).any(|directory| directory.join(program).is_file())
+}
+
+/// Does all jobs, so many at a time.
+pub(crate) fn side_by_side<J: Send>(
+    count: usize,
+    jobs: Vec<J>,
+    work: impl Fn(J) + Sync,
+) -> Result<()> {
+    let jobs = Mutex::new(VecDeque::from(jobs));
+    let next = || {
+        jobs.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..count)
+            .map(|_| {
+                scope.spawn(|| {
+                    while let Some(job) = next() {
+                        work(job);
+                    }
+                })
+            })
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().map_err(|_| anyhow!("a thread panicked")))
+    })
 }
 
 /// The cargo that runs us.

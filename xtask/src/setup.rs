@@ -23,10 +23,14 @@ pub(crate) const VM: &[&str] = &[
     "qemu-system-x86",
 ];
 
+/// What it takes to build the fuzz targets: the fuzzer is C++.
+pub(crate) const FUZZ: &[&str] = &["g++", "libc6-dev"];
+
 /// A program that tells that a package is there, for machines without dpkg.
 const PROGRAMS: &[(&str, &str)] = &[
     ("gcc", "gcc"),
     ("gcc-12", "gcc-12"),
+    ("g++", "g++"),
     ("make", "make"),
     ("kmod", "kmod"),
     ("clang", "clang"),

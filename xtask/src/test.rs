@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `test`: everything that has to hold, as one report.
 
-use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::kbuild::{self, Modules};
 use crate::kernel::{Id, Kernel};
 use crate::setup::{self, Setup};
 use crate::tap::{Counts, Report};
-use crate::{bench, guest, progress, run};
+use crate::{bench, fuzz, guest, paths, progress, run};
 
 /// How many virtual machines run side by side.
 const MACHINES: usize = 2;
@@ -37,6 +34,28 @@ const HOST: &[(&str, u64, &[&str])] = &[
             "--quiet",
             "--package=umd-kernel",
             "--features=host",
+        ],
+    ),
+    (
+        "formatting of the fuzz targets",
+        2,
+        &[
+            "fmt",
+            "--manifest-path=fuzz/Cargo.toml",
+            "--check",
+            "--",
+            "-l",
+        ],
+    ),
+    (
+        "clippy for the fuzz targets",
+        30,
+        &[
+            "clippy",
+            "--quiet",
+            "--locked",
+            "--manifest-path=fuzz/Cargo.toml",
+            "--target-dir=target/umd/cargo/fuzz",
         ],
     ),
     (
@@ -98,6 +117,7 @@ struct Ready {
 /// Runs all tests and reports them; `quick` leaves out the machines with two processors.
 pub(crate) fn run(kernels: &[Id], quick: bool, setup: Setup) -> Result<Counts> {
     setup.packages(setup::VM)?;
+    setup.packages(setup::FUZZ)?;
     setup.cargo_tools()?;
     let report = Report::default();
     progress::print("TAP version 13");
@@ -116,6 +136,8 @@ pub(crate) fn run(kernels: &[Id], quick: bool, setup: Setup) -> Result<Counts> {
         report.point(name, result);
     }
     miri(&report);
+    models(&report);
+    fuzz::check(&report);
     let ready = build(kernels, &report, setup)?;
     match guest::build() {
         Ok(program) => {
@@ -149,6 +171,21 @@ fn miri(report: &Report) {
     report.point(name, result);
 }
 
+/// The models of the channel: every way in which those who meet there can interleave.
+fn models(report: &Report) {
+    let name = "models of the channel";
+    let result = progress::step(name, Duration::from_secs(60), || {
+        let mut cargo = run::cargo();
+        cargo
+            .args(["test", "--quiet", "--release", "--package=umd-core"])
+            .args(["--test=loom_channel", "--target-dir"])
+            .arg(paths::umd().join("cargo/loom"))
+            .env("RUSTFLAGS", "--cfg loom");
+        run::stdout(&mut cargo).map(drop)
+    });
+    report.point(name, result);
+}
+
 fn build(kernels: &[Id], report: &Report, setup: Setup) -> Result<Vec<Ready>> {
     let mut ready = Vec::new();
     for id in kernels {
@@ -171,29 +208,12 @@ fn boot_all(ready: &[Ready], program: &Path, quick: bool, report: &Report) -> Re
     } else {
         &[Mode::Deterministic, Mode::Smp, Mode::NoBpf]
     };
-    let jobs: VecDeque<(&Ready, Mode)> = modes
+    let jobs: Vec<(&Ready, Mode)> = modes
         .iter()
         .flat_map(|mode| ready.iter().map(move |ready| (ready, *mode)))
         .collect();
-    let jobs = Mutex::new(jobs);
-    let next = || {
-        jobs.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop_front()
-    };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..MACHINES)
-            .map(|_| {
-                scope.spawn(|| {
-                    while let Some((ready, mode)) = next() {
-                        boot(ready, mode, program, report);
-                    }
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().map_err(|_| anyhow!("a test thread panicked")))
+    run::side_by_side(MACHINES, jobs, |(ready, mode)| {
+        boot(ready, mode, program, report);
     })
 }
 

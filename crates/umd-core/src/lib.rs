@@ -9,6 +9,7 @@
 //! | module | what it knows |
 //! | --- | --- |
 //! | [`exchange`] | one request's journey, with the retry rule |
+//! | [`channel`] | caller, handler and deadline at one process's channel, and who wakes whom |
 //! | [`lifecycle`] | which driver and worker may take which step |
 //! | [`transfer`] | how far one request and reply have come on a channel |
 //! | [`policy`] | deadlines, limits, restart back-off and budget |
@@ -24,6 +25,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod channel;
 pub mod elf;
 pub mod error;
 pub mod exchange;

@@ -2,11 +2,14 @@
 //! The rules of the channel, one test for each; then random handlers, which keep none of them, and
 //! honest ones, which are answered for however the bytes are cut.
 
+#[path = "support/play.rs"]
+mod play;
 mod support;
 
 use core::num::NonZeroU32;
+use play::{Act, play, reply};
 use proptest::prelude::*;
-use support::{Channel, Event, Read, at};
+use support::{Channel, Event, Read};
 use umd_core::error::{LockdownCheck, Seen, Violation};
 use umd_core::frame::{HEADER_LEN, HELLO_ID, Header};
 use umd_core::policy::{Framing, Instant};
@@ -59,13 +62,6 @@ fn raw() -> Channel {
     let mut channel = Channel::new(Framing::Raw, DEADLINE);
     channel.submit(ID, REQUEST, 4, DEADLINE).expect("idle");
     channel
-}
-
-/// A whole reply frame.
-fn reply(id: u32, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Header::reply(id, payload.len() as u32, 0).encode().to_vec();
-    bytes.extend(payload);
-    bytes
 }
 
 fn broken(violation: Violation) -> Option<Result<(Answer, Vec<u8>), Ended>> {
@@ -774,35 +770,6 @@ fn a_read_that_is_given_up_leaves_the_handler_in_peace() {
 
 // Handlers that keep no rule.
 
-#[derive(Clone, Debug)]
-enum Act {
-    /// The handler reads with room for this many bytes.
-    Read(usize),
-    /// The handler writes these bytes.
-    Write(Vec<u8>),
-    /// The handler writes a frame, rightly named or not.
-    Frame {
-        right_id: bool,
-        len: usize,
-        status: u32,
-    },
-    /// The handler writes the hello.
-    Hello,
-    /// The handler does all that is asked of it.
-    Behave,
-    Close,
-    /// The host's side.
-    Admit,
-    Submit {
-        len: usize,
-        capacity: usize,
-    },
-    Collect,
-    Withdraw,
-    Abort,
-    Pass(u64),
-}
-
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => (1usize..40).prop_map(Act::Read),
@@ -813,139 +780,13 @@ fn act() -> impl Strategy<Value = Act> {
         6 => Just(Act::Behave),
         1 => Just(Act::Close),
         2 => Just(Act::Admit),
-        8 => (0usize..20, 0usize..10).prop_map(|(len, capacity)| Act::Submit { len, capacity }),
+        8 => (0usize..20, 0usize..10, any::<bool>())
+            .prop_map(|(len, capacity, any)| Act::Submit { len, capacity, any }),
         6 => Just(Act::Collect),
         2 => Just(Act::Withdraw),
         1 => Just(Act::Abort),
         2 => (0u64..30).prop_map(Act::Pass),
     ]
-}
-
-/// Plays the acts. `Channel` fails the test where a copy would leave a buffer, or touch one that
-/// has gone with its caller.
-fn play(framing: Framing, admitted: bool, acts: &[Act]) {
-    let mut channel = Channel::new(framing, at(20));
-    let mut now = 0;
-    let mut id = 0;
-    let mut capacity = 0;
-    // A caller waits for a result.
-    let mut waits = false;
-    // The caller has been woken: there is one.
-    let mut woken = false;
-    let mut ended = None;
-    if admitted && framing == Framing::Framed {
-        channel.write(&Header::hello().encode());
-        channel.transfer.admit();
-    }
-    for act in acts {
-        let events = match act {
-            Act::Read(max) => {
-                channel.read(*max);
-                core::mem::take(&mut channel.events)
-            }
-            Act::Write(bytes) => channel.write(bytes),
-            Act::Frame {
-                right_id,
-                len,
-                status,
-            } => {
-                let answered = if *right_id { id } else { id + 1 };
-                let mut bytes = Header::reply(answered, *len as u32, *status)
-                    .encode()
-                    .to_vec();
-                bytes.extend(vec![0x5a; *len]);
-                channel.write(&bytes)
-            }
-            Act::Hello => channel.write(&Header::hello().encode()),
-            Act::Behave => {
-                let request = channel.read_all(9);
-                let mut events = core::mem::take(&mut channel.events);
-                if !request.is_empty() && events.is_empty() {
-                    events = match framing {
-                        Framing::Framed => channel.write(&reply(id, &vec![1; capacity])),
-                        Framing::Raw | Framing::Stream => channel.write(&vec![1; capacity]),
-                    };
-                }
-                events
-            }
-            Act::Close => {
-                woken |= channel.transfer.close();
-                vec![]
-            }
-            Act::Admit => {
-                channel.transfer.admit();
-                vec![]
-            }
-            Act::Submit { len, capacity: c } => {
-                let request = vec![0xa5; *len];
-                if !waits && channel.submit(id + 1, &request, *c, at(now + 20)).is_ok() {
-                    id += 1;
-                    capacity = *c;
-                    waits = true;
-                    // Without a byte either way there is nothing to wait for.
-                    woken = channel.transfer.has_result();
-                    assert!(!woken || (framing != Framing::Framed && *len == 0 && *c == 0));
-                }
-                vec![]
-            }
-            Act::Collect => {
-                let announced = channel.transfer.has_result();
-                let result = channel.collect();
-                assert_eq!(result.is_some(), announced);
-                if waits {
-                    // Whoever is woken finds a result, and whoever is not finds none.
-                    assert_eq!(result.is_some(), woken);
-                    waits = result.is_none();
-                } else {
-                    assert!(!matches!(result, Some(Ok(_))), "a second answer");
-                }
-                vec![]
-            }
-            Act::Withdraw => {
-                channel.withdraw();
-                waits = false;
-                vec![]
-            }
-            Act::Abort => {
-                woken |= channel.transfer.abort();
-                vec![]
-            }
-            Act::Pass(millis) => {
-                now += millis;
-                woken |= channel.expires(at(now));
-                vec![]
-            }
-        };
-        for event in events {
-            match event {
-                Event::Answered => {
-                    assert!(waits && !woken, "an answer for nobody");
-                    woken = true;
-                }
-                Event::Drained(_) => assert!(!waits, "the caller's answer was thrown away"),
-                Event::Kill => {
-                    assert!(channel.transfer.ended().is_some());
-                    woken = true;
-                }
-                Event::Hello => assert!(!waits),
-                Event::Closed => assert!(ended.is_some()),
-            }
-        }
-        if ended.is_some() {
-            assert_eq!(channel.transfer.ended(), ended, "closed is closed");
-            assert_eq!(channel.transfer.outgoing(1), Outgoing::Closed);
-            assert_eq!(channel.transfer.incoming(1), Incoming::Closed);
-            assert_eq!(channel.transfer.tick(Instant::NEVER), Tick::Nothing);
-        }
-        ended = channel.transfer.ended();
-    }
-    // Every wait ends: at the latest at the deadline.
-    if waits && !woken {
-        assert!(channel.expires(at(now + 20)));
-    }
-    if waits {
-        assert!(channel.collect().is_some());
-    }
 }
 
 fn framing() -> impl Strategy<Value = Framing> {

@@ -45,6 +45,8 @@ pub(crate) struct Channel {
     caller: Option<Caller>,
     /// What a stream's host keeps of bytes that nobody asked for.
     pub(crate) kept: Vec<u8>,
+    /// How many bytes of the present request, or of what stands for it, the handler has read.
+    pub(crate) taken: usize,
     /// What reads have led to.
     pub(crate) events: Vec<Event>,
 }
@@ -55,6 +57,7 @@ impl Channel {
             transfer: Transfer::new(framing, deadline),
             caller: None,
             kept: Vec::new(),
+            taken: 0,
             events: Vec::new(),
         }
     }
@@ -82,6 +85,7 @@ impl Channel {
         let length = u32::try_from(request.len()).expect("tests send little");
         self.transfer.submit(id, length, room, deadline)?;
         let mut reply = vec![0; room.capacity];
+        self.taken = 0;
         reply[..room.filled].copy_from_slice(&self.kept[..room.filled]);
         self.kept.drain(..room.filled);
         self.caller = Some(Caller {
@@ -104,6 +108,7 @@ impl Channel {
             Outgoing::Closed => return Read::EndOfFile,
         };
         assert!(!bytes.is_empty() && bytes.len() <= max);
+        self.taken += bytes.len();
         match self.transfer.sent(bytes.len()) {
             Progress::More => {}
             Progress::Answered => self.events.push(Event::Answered),

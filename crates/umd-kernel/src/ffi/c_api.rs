@@ -5,10 +5,11 @@ use super::abi::{HealthCheckFn, Options};
 use super::exports::{HealthCheck, confined, or_default};
 use super::memory::Arc;
 use super::{bytes, bytes_mut, negative};
-use crate::host::process::{End, Process};
+use crate::host::process::Process;
 use crate::host::{c_api, lease, loader, registry};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr::NonNull;
+use umd_core::channel::End;
 use umd_core::error::Errno;
 use umd_core::policy::{Instant, Policy};
 

@@ -6,6 +6,7 @@ use super::lock::{Guard, SpinLock};
 use super::user::UserBytes;
 use core::ops::{Deref, DerefMut};
 use umd_core::error::Error;
+use umd_core::host::{Lending, Lent};
 
 struct Loan {
     request: *const u8,
@@ -19,32 +20,35 @@ struct Inner<T> {
     loan: Option<Loan>,
 }
 
-// SAFETY: the pointers of a loan may be used wherever the lock is held (see Lending).
+// SAFETY: the pointers of a loan may be used wherever the lock is held (see SpinLending).
 unsafe impl<T: Send> Send for Inner<T> {}
 
 /// A value under a spinlock, to which buffers can be lent.
 ///
 /// # Invariants
 ///
-/// While there is a loan, its lender is in [`Lending::lend`] with both borrows alive, and the
+/// While there is a loan, its lender is in [`lend`](Lending::lend) with both borrows alive, and the
 /// pointers are used under the lock only.
-pub struct Lending<T>(SpinLock<Inner<T>>);
+pub struct SpinLending<T>(SpinLock<Inner<T>>);
 
-impl<T> Lending<T> {
+impl<T> SpinLending<T> {
     /// Context: may sleep.
     pub fn try_new(value: T) -> Result<Self, Error> {
         Ok(Self(SpinLock::try_new(Inner { value, loan: None })?))
     }
+}
 
-    /// Context: any.
-    pub fn lock(&self) -> LendingGuard<'_, T> {
+impl<T> Lending<T, UserBytes> for SpinLending<T> {
+    type Guard<'l>
+        = LendingGuard<'l, T>
+    where
+        T: 'l;
+
+    fn lock(&self) -> LendingGuard<'_, T> {
         LendingGuard(self.0.lock())
     }
 
-    /// `begin` under the lock, with the reply's buffer; then, while the two buffers are lent, `wait` without it; then `end`
-    /// under the lock, after which nobody touches the buffers any more. Where `begin` fails, nothing
-    /// else happens.
-    pub fn lend<R, E>(
+    fn lend<R, E>(
         &self,
         request: &[u8],
         reply: &mut [u8],
@@ -73,10 +77,8 @@ impl<T> Lending<T> {
 /// The right to the value, and to the buffers if some are lent.
 pub struct LendingGuard<'l, T>(Guard<'l, Inner<T>>);
 
-impl<T> LendingGuard<'_, T> {
-    /// Copies `len` bytes of the lent request, from `offset` on, to the handler. Returns how many
-    /// went: none where that part is not there.
-    pub fn copy_request(&self, offset: usize, len: usize, to: UserBytes) -> usize {
+impl<T> Lent<UserBytes> for LendingGuard<'_, T> {
+    fn copy_request(&self, offset: usize, len: usize, to: UserBytes) -> usize {
         let Some(loan) = &self.0.loan else { return 0 };
         if len > loan.request_len.saturating_sub(offset) {
             return 0;
@@ -86,8 +88,7 @@ impl<T> LendingGuard<'_, T> {
         unsafe { to.write_raw(loan.request.wrapping_add(offset), len) }
     }
 
-    /// Copies `len` bytes from the handler to the lent reply buffer, at `offset`. Returns as above.
-    pub fn copy_reply(&mut self, offset: usize, len: usize, from: UserBytes) -> usize {
+    fn copy_reply(&mut self, offset: usize, len: usize, from: UserBytes) -> usize {
         let Some(loan) = &self.0.loan else { return 0 };
         if len > loan.reply_len.saturating_sub(offset) {
             return 0;

@@ -5,11 +5,12 @@ use super::callbacks::Poll;
 use super::image::Image;
 use super::memory::Arc;
 use super::timer::{Timed, Timer};
-use crate::host::process::{HANDLER, Process};
+use crate::host::process::Process;
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
 use umd_core::error::Errno;
+use umd_core::host::Queue;
 use umd_core::policy::Instant;
 
 unsafe extern "C" {
@@ -150,7 +151,7 @@ unsafe impl Timed for Process {
 /// Adds the caller of poll(2) on the process's channel to those whom new requests wake.
 pub fn poll(process: &Process, poll: &Poll) {
     // SAFETY: the channel's file owns the process, and with it the queues.
-    unsafe { process.queues().poll(HANDLER, poll) };
+    unsafe { process.queues().poll(Queue::Handler as usize, poll) };
 }
 
 /// Opens the file of a channel. Ownership: the caller's.

@@ -2,6 +2,7 @@
 //! The handler's memory. C headers: `include/linux/uaccess.h`, `include/linux/pagemap.h`.
 
 use core::ffi::c_void;
+use umd_core::host::HandlerBytes;
 
 unsafe extern "C" {
     fn umd_copy_to_handler(to: *mut c_void, from: *const c_void, len: usize) -> usize;
@@ -12,7 +13,7 @@ unsafe extern "C" {
 }
 
 /// Addresses in the memory of the task that calls, as it passed them to a system call: any numbers
-/// at all. The kernel checks them at each access.
+/// at all. The kernel checks them at each access. Within reach is what is present: faults are off while bytes are copied.
 #[derive(Clone, Copy)]
 pub struct UserBytes {
     address: usize,
@@ -25,32 +26,6 @@ impl UserBytes {
         Self { address, len }
     }
 
-    /// How many bytes.
-    pub fn len(self) -> usize {
-        self.len
-    }
-
-    /// No byte at all.
-    pub fn is_empty(self) -> bool {
-        self.len == 0
-    }
-
-    /// Without the first `count` bytes.
-    pub fn skip(self, count: usize) -> Self {
-        let count = count.min(self.len);
-        Self {
-            address: self.address.wrapping_add(count),
-            len: self.len.saturating_sub(count),
-        }
-    }
-
-    /// Copies the beginning of `from` there; returns how many bytes went, which are fewer where a
-    /// page is not present. Context: the handler's task; never sleeps.
-    pub fn write(self, from: &[u8]) -> usize {
-        // SAFETY: `from` is valid for its length.
-        unsafe { self.write_raw(from.as_ptr(), from.len()) }
-    }
-
     /// # Safety
     ///
     /// `from` is valid for reads of `len` bytes.
@@ -59,12 +34,6 @@ impl UserBytes {
         let to = core::ptr::without_provenance_mut(self.address);
         // SAFETY: the kernel checks `to`; `from` is valid by this function's contract.
         len.saturating_sub(unsafe { umd_copy_to_handler(to, from.cast(), len) })
-    }
-
-    /// Copies the first bytes from there to `to`; as [`write`](Self::write).
-    pub fn read(self, to: &mut [u8]) -> usize {
-        // SAFETY: `to` is valid for its length, and exclusively ours.
-        unsafe { self.read_raw(to.as_mut_ptr(), to.len()) }
     }
 
     /// # Safety
@@ -76,25 +45,45 @@ impl UserBytes {
         // SAFETY: the kernel checks `from`; `to` is valid by this function's contract.
         len.saturating_sub(unsafe { umd_copy_from_handler(to.cast(), from, len) })
     }
+}
 
-    /// Writes up to `len` zeros; returns how many.
-    pub fn clear(self, len: usize) -> usize {
+impl HandlerBytes for UserBytes {
+    fn len(self) -> usize {
+        self.len
+    }
+
+    fn skip(self, count: usize) -> Self {
+        let count = count.min(self.len);
+        Self {
+            address: self.address.wrapping_add(count),
+            len: self.len.saturating_sub(count),
+        }
+    }
+
+    fn write(self, from: &[u8]) -> usize {
+        // SAFETY: `from` is valid for its length.
+        unsafe { self.write_raw(from.as_ptr(), from.len()) }
+    }
+
+    fn read(self, to: &mut [u8]) -> usize {
+        // SAFETY: `to` is valid for its length, and exclusively ours.
+        unsafe { self.read_raw(to.as_mut_ptr(), to.len()) }
+    }
+
+    fn clear(self, len: usize) -> usize {
         let len = len.min(self.len);
         let to = core::ptr::without_provenance_mut(self.address);
         // SAFETY: the kernel checks `to`.
         len.saturating_sub(unsafe { umd_clear_handler(to, len) })
     }
 
-    /// Makes the first page present for writing. False: it cannot be. Context: the handler's task,
-    /// without a lock; sleeps as long as the handler's memory wants.
-    pub fn fault_in_writeable(self) -> bool {
+    fn fault_in_writeable(self) -> bool {
         let to = core::ptr::without_provenance_mut(self.address);
         // SAFETY: the kernel checks `to`.
         !self.is_empty() && unsafe { umd_fault_in_writeable(to, 1) } == 0
     }
 
-    /// The same for reading.
-    pub fn fault_in_readable(self) -> bool {
+    fn fault_in_readable(self) -> bool {
         let from = core::ptr::without_provenance(self.address);
         // SAFETY: the kernel checks `from`.
         !self.is_empty() && unsafe { umd_fault_in_readable(from, 1) } == 0

@@ -5,7 +5,7 @@
 
 use super::lease::Lease;
 use super::loader::{self, ModuleName};
-use super::process::{self, Process};
+use super::process::Process;
 use super::registry;
 use crate::ffi::exports::HealthCheck;
 use crate::ffi::image::Image;
@@ -18,6 +18,7 @@ use crate::ffi::task;
 use crate::ffi::wait::{self, WaitQueues};
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use umd_core::channel::start_error;
 use umd_core::elf;
 use umd_core::error::{Errno, Error, StartError};
 use umd_core::exchange;
@@ -565,7 +566,7 @@ impl Driver {
                     None | Some(Ended::Broken(..)) => StartError::Health(errno),
                     // The check has its own word for it.
                     Some(_) if self.policy.framing == Framing::Stream => StartError::Health(errno),
-                    Some(ended) => process::start_error(ended),
+                    Some(ended) => start_error(ended),
                 })
             }
         }
