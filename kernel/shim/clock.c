@@ -13,15 +13,18 @@
 #include <linux/notifier.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
-#include <linux/seqlock.h>
 #include <linux/suspend.h>
 #include "shim.h"
 
 #define UMD_LOOK_NS	(10 * NSEC_PER_MSEC)
 
-/* frozen_for has passed in all; now is part of it since frozen_since, where that is not 0. */
-static DEFINE_SEQLOCK(clock);
-static u64 frozen_for, frozen_since;
+/*
+ * While the clock goes: for how long it has stood in all, by which it is behind CLOCK_MONOTONIC. While it stands: where, and this
+ * bit. One word, so that whoever reads it needs no lock.
+ */
+#define UMD_STANDS	(1ULL << 63)
+
+static u64 behind;
 
 #ifdef CONFIG_PM_SLEEP
 static struct hrtimer looking;
@@ -31,14 +34,11 @@ static struct task_struct *canary;
 /* Context: any. */
 u64 umd_now(void)
 {
-	unsigned int seq;
-	u64 now;
+	u64 by = READ_ONCE(behind);
 
-	do {
-		seq = read_seqbegin(&clock);
-		now = (frozen_since ?: ktime_get_ns()) - frozen_for;
-	} while (read_seqretry(&clock, seq));
-	return now;
+	if (unlikely(by & UMD_STANDS))
+		return by & ~UMD_STANDS;
+	return ktime_get_ns() - by;
 }
 
 /*
@@ -47,31 +47,24 @@ u64 umd_now(void)
  */
 u64 umd_clock_due(u64 at)
 {
-	unsigned int seq;
-	u64 due;
+	u64 by = READ_ONCE(behind);
 
-	do {
-		seq = read_seqbegin(&clock);
-		due = frozen_since ? ktime_get_ns() + UMD_LOOK_NS : at + frozen_for;
-	} while (read_seqretry(&clock, seq));
-	return due < at ? U64_MAX : due;
+	if (unlikely(by & UMD_STANDS))
+		return ktime_get_ns() + UMD_LOOK_NS;
+	return at + by < at ? U64_MAX : at + by;
 }
 
 #ifdef CONFIG_PM_SLEEP
+/* Context: the timer, or the notifier while there is none: one at a time. */
 static void note(bool frozen)
 {
-	unsigned long flags;
-	u64 now;
+	u64 now = umd_now();
+	bool stands = behind & UMD_STANDS;
 
-	write_seqlock_irqsave(&clock, flags);
-	now = ktime_get_ns();
-	if (frozen && !frozen_since) {
-		frozen_since = now;
-	} else if (!frozen && frozen_since) {
-		frozen_for += now - frozen_since;
-		frozen_since = 0;
-	}
-	write_sequnlock_irqrestore(&clock, flags);
+	if (frozen && !stands)
+		WRITE_ONCE(behind, now | UMD_STANDS);
+	else if (!frozen && stands)
+		WRITE_ONCE(behind, ktime_get_ns() - now);
 }
 
 /* Context: hard IRQ. */

@@ -29,8 +29,6 @@
 #define UMD_SECCOMP_MODE_DEAD	(SECCOMP_MODE_FILTER + 1)
 /* Descriptors of a handler that knows nothing of us: its channel, the log, what its linker opens. */
 #define UMD_FOREIGN_FILES	16
-/* Near the end of the OOM killer's list: a handler is small, and somebody waits for it. */
-#define UMD_OOM_SCORE_ADJ	(-900)
 
 struct workqueue_struct *umd_workqueue;
 
@@ -422,20 +420,6 @@ void umd_process_kill(struct pid *pid)
 static struct task_struct *task_of(struct pid *pid)
 {
 	return get_pid_task(pid, PIDTYPE_TGID);
-}
-
-/* Before each request: root may have made it a better one for the OOM killer. Context: any. */
-void umd_process_attend(struct pid *pid)
-{
-	struct task_struct *task;
-
-	rcu_read_lock();
-	task = pid_task(pid, PIDTYPE_TGID);
-	if (task) {
-		/* As the kernel's own writers, but for their lock, which orders them among each other. */
-		WRITE_ONCE(task->signal->oom_score_adj, UMD_OOM_SCORE_ADJ);
-	}
-	rcu_read_unlock();
 }
 
 /* Gives it the priority of the calling task, where that is of a real-time class. Context: process, no lock. */

@@ -102,7 +102,6 @@ extern struct workqueue_struct *umd_workqueue;			/* drained before umd.ko goes *
 int umd_process_spawn(struct umd_image *image, struct file *channel, void *process, u64 until,
 		      bool *watched);
 void umd_process_kill(struct pid *pid);				/* any context */
-void umd_process_attend(struct pid *pid);			/* any context */
 bool umd_process_lend_priority(struct pid *pid);		/* process context */
 void umd_process_take_priority(struct pid *pid, int nice);	/* process context */
 int umd_process_number(struct pid *pid);			/* any context; 0 for NULL */
@@ -130,6 +129,9 @@ int umd_task_drop_bounding_set(void);
 bool umd_task_set_strict(void);
 bool umd_task_has_filter(void);
 bool umd_task_is_dying(void);
+/* Near the end of the OOM killer's list: a handler is small, and somebody waits for it. */
+#define UMD_OOM_SCORE_ADJ	(-900)
+void umd_task_spare(void);
 
 /* guard.c */
 bool umd_guard_is_on(void);					/* any context */

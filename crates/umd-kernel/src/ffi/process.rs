@@ -22,7 +22,6 @@ unsafe extern "C" {
         watched: *mut bool,
     ) -> c_int;
     fn umd_process_kill(pid: *mut c_void);
-    fn umd_process_attend(pid: *mut c_void);
     fn umd_process_lend_priority(pid: *mut c_void) -> bool;
     fn umd_process_take_priority(pid: *mut c_void, nice: c_int);
     fn umd_process_number(pid: *mut c_void) -> c_int;
@@ -78,14 +77,6 @@ impl Pid {
         if let Some(pid) = self.get() {
             // SAFETY: by the invariant we own a reference.
             unsafe { umd_process_kill(pid.as_ptr()) };
-        }
-    }
-
-    /// Before a request: sees to it that the kernel frees other memory first, whatever root has set. Context: any.
-    pub fn attend(&self) {
-        if let Some(pid) = self.get() {
-            // SAFETY: as above.
-            unsafe { umd_process_attend(pid.as_ptr()) };
         }
     }
 

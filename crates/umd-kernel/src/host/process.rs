@@ -272,7 +272,9 @@ impl Process {
     /// The handler's read(2): at most one request, as much of it as fits.
     pub fn read(&self, to: UserBytes, nonblock: bool) -> Result<usize, Errno> {
         self.enter()?;
-        self.channel.read(self, to, nonblock)
+        let read = self.channel.read(self, to, nonblock);
+        task::spare();
+        read
     }
 
     /// The handler's write(2): its hello, or its reply.
@@ -375,7 +377,6 @@ impl Peer for Process {
     }
 
     fn attend(&self) -> Option<LentPriority<'_>> {
-        self.pid.attend();
         match self.driver.priority() {
             Priority::Nice(_) => None,
             Priority::Inherit => self.pid.lend_priority(),
