@@ -4,6 +4,7 @@
 //!
 //! An actor's exit status is 0 or an errno.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -14,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
 
-use crate::iptables;
+use crate::{attack, iptables};
 
 /// What lockdown makes of a handler's user and group.
 const NOBODY: u32 = 65_534;
@@ -28,6 +29,7 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
         ["spin", after, millis] => sleep(after).and_then(|()| spin(millis)),
         ["read", path] => File::open(path).map(drop).map_err(errno),
         ["getfd", pid] => get_fd(pid),
+        ["insert", path, parameters] => insert(path, parameters),
         ["info", table] => iptables::info(table).map(drop),
         ["info32", table] => iptables::info_compat(table),
         _ => Err(Errno::INVAL),
@@ -74,6 +76,13 @@ fn get_fd(pid: &str) -> Result<(), Errno> {
         .and_then(Pid::from_raw)
         .ok_or(Errno::INVAL)?;
     copy_fd(pid, 1).map(drop)
+}
+
+/// As a kernel that asks for a module may have it done: with no file open.
+fn insert(path: &str, parameters: &str) -> Result<(), Errno> {
+    let image = std::fs::read(path).map_err(errno)?;
+    let parameters = CString::new(parameters).map_err(|_| Errno::INVAL)?;
+    attack::insert_without_files(&image, &parameters)
 }
 
 /// A copy of a descriptor of another process.

@@ -5,7 +5,7 @@
 //! it. One that is refused brings the errno.
 
 use std::cell::Cell;
-use std::ffi::{c_int, c_long};
+use std::ffi::{CStr, c_int, c_long};
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -246,6 +246,7 @@ const SIGTERM: c_long = 15;
 const SIGSTOP: c_long = 19;
 
 // include/uapi/asm-generic and arch/x86: numbers of system calls, and what they are told.
+const CLOSE: c_long = 3;
 const GETPID: c_long = 39;
 const WAIT4: c_long = 61;
 const KILL: c_long = 62;
@@ -254,6 +255,7 @@ const PTRACE: c_long = 101;
 const RT_SIGQUEUEINFO: c_long = 129;
 const SETPRIORITY: c_long = 141;
 const SCHED_SETSCHEDULER: c_long = 144;
+const INIT_MODULE: c_long = 175;
 const SCHED_SETAFFINITY: c_long = 203;
 const TGKILL: c_long = 234;
 const IOPRIO_SET: c_long = 251;
@@ -334,6 +336,18 @@ fn pidfd(pid: i32) -> Result<OwnedFd, Errno> {
 /// kill(2).
 pub(crate) fn kill(pid: i32, signal: c_long) -> Result<(), Errno> {
     call(KILL, [pid.into(), signal, 0, 0, 0, 0]).map(drop)
+}
+
+/// Loads a module from a process without a single open file. For a process that does nothing after it.
+pub(crate) fn insert_without_files(image: &[u8], parameters: &CStr) -> Result<(), Errno> {
+    for fd in 0..16 {
+        // Most of them are not there.
+        let _ = call(CLOSE, [fd, 0, 0, 0, 0, 0]);
+    }
+    let length = c_long::try_from(image.len()).map_err(|_| Errno::FBIG)?;
+    let (image, parameters) = (image.as_ptr().addr(), parameters.as_ptr().addr());
+    let [image, parameters] = [image, parameters].map(|place| place.cast_signed() as c_long);
+    call(INIT_MODULE, [image, length, parameters, 0, 0, 0]).map(drop)
 }
 
 /// A siginfo_t.

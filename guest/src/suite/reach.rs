@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::io::Errno;
 
+use crate::actor::Actor;
 use crate::attack::{self, ATTACKS, Attack, Effect};
 use crate::c_api;
 use crate::driver::{self, Driver};
@@ -452,16 +453,15 @@ fn read_only(_: &Context) -> Result<()> {
     Ok(())
 }
 
-/// As when the kernel asks for a module.
+/// As when the kernel asks for a module: then a descriptor can be 0.
 fn no_files(_: &Context) -> Result<()> {
     for name in modules::ours() {
         modules::unload(name)?;
     }
-    let mut shell = Command::new("sh");
-    let status = shell
-        .args(["-c", "exec modprobe umd protect=require <&- >&- 2>&-"])
-        .status()?;
-    ensure!(status.success(), "modprobe: {status}");
+    let file = modules::file("umd")?;
+    let actor = Actor::spawn(&["insert", &file.to_string_lossy(), "protect=require"])?;
+    let (inserted, _) = actor.wait()?;
+    inserted.context("loading umd")?;
     sample_with("require")?;
     let kill = ATTACKS.iter().find(|attack| attack.name == "kill KILL");
     repelled(kill.context("the attack")?, DRIVER.pid()?)
