@@ -207,7 +207,7 @@ impl<P: Peer> Channel<P> {
             Wanted::Any => 1,
         };
         let length =
-            self.with(|channel| (channel.kept.len() >= enough).then(|| channel.kept.pop(reply)))?;
+            self.with(|state| (state.kept.len() >= enough).then(|| state.kept.pop(reply)))?;
         peer.wake(Queue::Handler);
         Some(Answer::Reply(length))
     }

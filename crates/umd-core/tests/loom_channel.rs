@@ -543,6 +543,18 @@ fn model(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
     println!("{} ways", ways.load(Ordering::Relaxed));
 }
 
+/// Caller and handler alone: each wakes the other.
+#[test]
+fn a_call() {
+    model(3, || {
+        let process = Process::new(Framing::Raw);
+        let handler = handler(&process, |process| process.serve(2));
+        assert_eq!(process.call(ASKED), Ok(ANSWER));
+        assert!(!process.is_killed());
+        finish(&process, handler);
+    });
+}
+
 /// It is answered, or its deadline passes; the handler is killed in the second case, and only then.
 #[test]
 fn a_call_and_its_deadline() {
