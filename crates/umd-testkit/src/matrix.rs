@@ -16,6 +16,7 @@ use crate::hostile::{Act, Start, TAIL, Try};
 pub mod errno {
     pub const EPERM: i32 = 1;
     pub const ENOENT: i32 = 2;
+    pub const ESRCH: i32 = 3;
     pub const EBADF: i32 = 9;
     pub const EAGAIN: i32 = 11;
     pub const ENOMEM: i32 = 12;
@@ -35,6 +36,7 @@ pub mod errno {
             super::GOOD => "success",
             EPERM => "EPERM",
             ENOENT => "ENOENT",
+            ESRCH => "ESRCH",
             EBADF => "EBADF",
             EAGAIN => "EAGAIN",
             ENOMEM => "ENOMEM",
@@ -54,7 +56,7 @@ pub mod errno {
 
 use errno::{
     EACCES, EAGAIN, EBADF, EBADMSG, ECONNREFUSED, ECONNRESET, EFAULT, EINVAL, EMFILE, ENOENT,
-    ENOMEM, EPERM, EROFS, ETIMEDOUT,
+    ENOMEM, EPERM, EROFS, ESRCH, ETIMEDOUT,
 };
 
 /// In the place of an errno: it succeeded.
@@ -562,7 +564,7 @@ pub const MATRIX: &[Behaviour] = &[
             "fork" => EAGAIN,
             "vfork" => EAGAIN,
             "clone with CLONE_VM and CLONE_VFORK" => EAGAIN,
-            "clone with new namespaces" => EAGAIN,
+            "clone with new namespaces" => EPERM,
             "clone with CLONE_PARENT" => EAGAIN,
             "clone3" => EAGAIN,
         },
@@ -724,7 +726,7 @@ pub const MATRIX: &[Behaviour] = &[
         Try::Memory,
         told! {
             "process_vm_readv of process 1" => EPERM,
-            "process_vm_readv of its parent" => EPERM,
+            "process_vm_readv of its parent, the kernel" => ESRCH,
             "process_vm_writev of process 1" => EPERM,
             "ptrace of process 1" => EPERM,
             "ptrace of process 1 without a stop" => EPERM,
