@@ -62,6 +62,11 @@ impl Api {
         }
     }
 
+    /// Only makes a call: whether it succeeded.
+    pub(crate) fn raw(&self, command: &str) -> Result<usize, Errno> {
+        rustix::io::write(&self.0, command.as_bytes())
+    }
+
     /// Makes a call that has to succeed.
     pub(crate) fn good(&self, command: &str) -> Result<Brought> {
         self.call(command)?.with_context(|| format!("{command:?}"))

@@ -4,6 +4,8 @@
 //! A [`Topic`] names the modules that its tests need; they are loaded before the first and unloaded
 //! after the last. After each test everything has to be as between two tests: see [`rest`].
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -11,7 +13,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
-use crate::time::{ms, until};
+use crate::time::{ms, slowness, until};
 use crate::{driver, kernel, modules, process};
 
 /// A test that has not ended by then has failed, and what comes after it is not run.
@@ -37,10 +39,11 @@ pub(crate) struct Context {
 impl Context {
     /// How much later than its deadline something may come.
     pub(crate) fn grace(&self) -> std::time::Duration {
-        match self.mode {
-            Mode::Deterministic => ms(100),
-            Mode::Smp | Mode::NoBpf => ms(5_000),
-        }
+        slowness()
+            * match self.mode {
+                Mode::Deterministic => ms(100),
+                Mode::Smp | Mode::NoBpf => ms(5_000),
+            }
     }
 
     /// Fails unless something took at least `deadline` and not much more.
@@ -90,24 +93,43 @@ pub(crate) struct Test {
     name: &'static str,
     body: Body,
     only: Option<Mode>,
+    needs: Option<&'static str>,
 }
 
 /// A test that runs in every machine.
 pub(crate) const fn test(name: &'static str, run: Run) -> Test {
-    let (body, only) = (Body::Alone(run), None);
-    Test { name, body, only }
+    Test {
+        name,
+        body: Body::Alone(run),
+        only: None,
+        needs: None,
+    }
 }
 
 /// A test that runs in one kind of machine only.
 pub(crate) const fn test_only(mode: Mode, name: &'static str, run: Run) -> Test {
-    let (body, only) = (Body::Alone(run), Some(mode));
-    Test { name, body, only }
+    Test {
+        only: Some(mode),
+        ..test(name, run)
+    }
 }
 
 /// A test for one row of a table.
 pub(crate) const fn test_row(name: &'static str, run: RunRow, row: usize) -> Test {
-    let (body, only) = (Body::Row(run, row), None);
-    Test { name, body, only }
+    Test {
+        name,
+        body: Body::Row(run, row),
+        only: None,
+        needs: None,
+    }
+}
+
+/// A test that runs where the kernel has a file: of something that not each is built with.
+pub(crate) const fn test_where(path: &'static str, name: &'static str, run: Run) -> Test {
+    Test {
+        needs: Some(path),
+        ..test(name, run)
+    }
 }
 
 /// Tests that belong together.
@@ -139,6 +161,9 @@ pub(crate) fn run(
         .collect();
     let last = farewell.map(|topic| (topic, choose(topic, mode, only)));
     println!("TAP version 13");
+    for (name, path) in left_out(topics, only) {
+        println!("# left out: {name}: this kernel has no {path}");
+    }
     println!(
         "1..{}",
         chosen
@@ -166,8 +191,21 @@ fn choose<'t>(topic: &'t Topic, mode: Mode, only: &str) -> Vec<&'t Test> {
     let tests = topic.tests.iter();
     tests
         .filter(|test| test.only.is_none_or(|wanted| wanted == mode))
+        .filter(|test| test.needs.is_none_or(|path| Path::new(path).exists()))
         .filter(|test| full_name(topic, test.name).contains(only))
         .collect()
+}
+
+/// Topics with tests that this kernel is not built for, and the file that it lacks.
+fn left_out(topics: &[&Topic], only: &str) -> BTreeSet<(&'static str, &'static str)> {
+    let mut found = BTreeSet::new();
+    for topic in topics {
+        let asked = |test: &&Test| full_name(topic, test.name).contains(only);
+        let needed = topic.tests.iter().filter(asked).filter_map(|t| t.needs);
+        let missing = needed.filter(|path| !Path::new(path).exists());
+        found.extend(missing.map(|path| (topic.name, path)));
+    }
+    found
 }
 
 fn full_name(topic: &Topic, name: &str) -> String {
@@ -316,8 +354,9 @@ impl Report {
             thread::sleep(ms(100));
             match &*lock(&self.running) {
                 None => return,
-                Some((number, name, begin)) if begin.elapsed() > LIMIT => {
-                    report_failure(*number, name, &format!("it did not end within {LIMIT:?}"));
+                Some((number, name, begin)) if begin.elapsed() > slowness() * LIMIT => {
+                    let reason = format!("it did not end within {:?}", slowness() * LIMIT);
+                    report_failure(*number, name, &reason);
                     println!("Bail out! A test hangs; the kernel's log tells where.");
                     // Lists the tasks that wait; if it cannot, that is no other failure.
                     let _ = std::fs::write("/proc/sysrq-trigger", "w");

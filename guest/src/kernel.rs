@@ -17,6 +17,11 @@ const COMPLAINTS: &[&str] = &[
     "Oops",
     "Call Trace:",
     "blocked for more than",
+    "INFO: possible",
+    "INFO: trying to register",
+    "suspected memory leaks",
+    "UBSAN:",
+    "ODEBUG:",
 ];
 
 /// The kernel's log from now on.

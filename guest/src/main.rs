@@ -2,13 +2,15 @@
 //! `umd-guest`: the side of tests, tour and benchmarks that runs as root inside the virtual machine.
 //!
 //! ```text
-//! umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT]   TAP; status 1 if anything failed
+//! umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT] [--slowness N]
+//!                                                          TAP; status 1 if anything failed
 //! umd-guest demo                                           the tour; status 1 if anything was not so
 //! umd-guest bench                                          one JSON line a measurement
 //! ```
 //!
-//! `--only` runs the tests whose name, `topic: name`, contains the text. There is also `umd-guest actor …`:
-//! what the suite runs as a process of its own, to be killed or to be somebody else (`actor.rs`).
+//! `--only` runs the tests whose name, `topic: name`, contains the text; with `--slowness` all bounds of
+//! time are as many times wider. There is also `umd-guest actor …`: what the suite runs as a process of
+//! its own, to be killed or to be somebody else (`actor.rs`).
 #![deny(unsafe_code)]
 
 mod actor;
@@ -23,6 +25,7 @@ mod frozen;
 mod harness;
 #[allow(unsafe_code)]
 mod held;
+mod injector;
 mod iptables;
 mod kernel;
 mod modules;
@@ -38,9 +41,11 @@ mod time;
 
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use harness::Mode;
 
-const USAGE: &str = "usage: umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT]
+const USAGE: &str =
+    "usage: umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT] [--slowness N]
        umd-guest demo
        umd-guest bench";
 
@@ -48,8 +53,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
-        ["suite", "--mode", mode] => suite(mode, ""),
-        ["suite", "--mode", mode, "--only", only] => suite(mode, only),
+        ["suite", options @ ..] => suite(options),
         ["demo"] => demo::run(),
         ["bench"] => bench::run().map(|()| true),
         ["actor", rest @ ..] => return actor::main(rest),
@@ -65,12 +69,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn suite(mode: &str, only: &str) -> anyhow::Result<bool> {
-    let mode = match mode {
-        "deterministic" => Mode::Deterministic,
-        "smp" => Mode::Smp,
-        "no-bpf" => Mode::NoBpf,
-        _ => anyhow::bail!("--mode {mode}: the modes are deterministic, smp and no-bpf"),
-    };
-    suite::run(mode, only)
+fn suite(options: &[&str]) -> anyhow::Result<bool> {
+    let (mut mode, mut only) = (None, "");
+    for option in options.chunks(2) {
+        match option {
+            ["--mode", "deterministic"] => mode = Some(Mode::Deterministic),
+            ["--mode", "smp"] => mode = Some(Mode::Smp),
+            ["--mode", "no-bpf"] => mode = Some(Mode::NoBpf),
+            ["--only", text] => only = text,
+            ["--slowness", factor] => time::set_slowness(factor.parse()?),
+            _ => anyhow::bail!("{}: what is that?\n{USAGE}", option.join(" ")),
+        }
+    }
+    suite::run(mode.context(USAGE)?, only)
 }

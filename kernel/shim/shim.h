@@ -37,7 +37,7 @@ void *umd_alloc_big(size_t size);	/* zeroed, for buffers of many pages */
 void umd_free_big(void *memory);	/* NULL is fine */
 
 /* sync.c */
-struct umd_lock *umd_lock_new(void);
+struct umd_lock *umd_lock_new(u32 class);
 void umd_lock_free(struct umd_lock *lock);
 unsigned long umd_lock_acquire(struct umd_lock *lock);	/* any context; IRQs off until release */
 void umd_lock_release(struct umd_lock *lock, unsigned long flags);

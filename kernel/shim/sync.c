@@ -18,17 +18,24 @@
 /* umd_core::policy::Instant::NEVER */
 #define UMD_NEVER	U64_MAX
 
+#define UMD_LOCK_CLASSES	3
+
 struct umd_lock {
 	spinlock_t lock;
 };
 
+/* Locks that are taken one inside the other, for lockdep: Class in crates/umd-kernel/src/ffi/lock.rs. */
+static struct lock_class_key classes[UMD_LOCK_CLASSES];
+
 /* Ownership: the caller's, until umd_lock_free(). */
-struct umd_lock *umd_lock_new(void)
+struct umd_lock *umd_lock_new(u32 class)
 {
 	struct umd_lock *lock = kmalloc(sizeof(*lock), GFP_KERNEL);
 
-	if (lock)
-		spin_lock_init(&lock->lock);
+	if (!lock)
+		return NULL;
+	spin_lock_init(&lock->lock);
+	lockdep_set_class(&lock->lock, &classes[class % UMD_LOCK_CLASSES]);
 	return lock;
 }
 

@@ -35,6 +35,12 @@ pub(crate) fn rust_object(bytes: &[u8]) -> Result<()> {
          found {}",
         list(&panics)
     );
+    relocations(bytes)
+}
+
+/// Checks a module's Rust object for relocations that some kernel cannot do.
+pub(crate) fn relocations(bytes: &[u8]) -> Result<()> {
+    let file = parse(bytes)?;
     for section in file.sections() {
         for (offset, relocation) in section.relocations() {
             let RelocationFlags::Elf { r_type } = relocation.flags() else {

@@ -48,6 +48,6 @@ pub(crate) fn machine<'a>(
             // The suite sets scheduling classes with it; busybox has none.
             Add::new(std::path::Path::new("/usr/bin/chrt"), None)?,
         ])
-        .silence(Duration::from_secs(300))
+        .silence(kernel.needs.slowness * Duration::from_secs(300))
         .command(["/usr/bin/umd-guest"].iter().chain(arguments).copied()))
 }

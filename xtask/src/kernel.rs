@@ -11,13 +11,15 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::setup::{self, Setup};
-use crate::{paths, progress, run};
+use crate::{debugkernel, paths, progress, run};
 
 /// A kernel that can be asked for with `--kernel`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Id {
     /// A stock kernel of Debian 12, by its version.
     Debian(&'static Debian),
+    /// The one that looks for bugs.
+    Debug,
     /// The kernel that runs on this machine.
     Host,
     /// A directory that holds a kernel image and its build tree.
@@ -58,7 +60,30 @@ pub(crate) struct Kernel {
     pub(crate) build: PathBuf,
     /// The directory with its own modules, if it has any.
     pub(crate) modules: Option<PathBuf>,
+    /// What it needs that others do not.
+    pub(crate) needs: &'static Needs,
 }
+
+/// What a kernel needs of whoever builds for it, and of the machine that it runs on.
+#[derive(Debug)]
+pub(crate) struct Needs {
+    /// How many times longer than on a stock kernel things may take under it.
+    pub(crate) slowness: u32,
+    /// MiB of memory.
+    pub(crate) memory: u32,
+    /// Whether our Rust, too, shall check its accesses to memory: the kernel has KASAN.
+    pub(crate) kasan: bool,
+    /// What it is told when it boots, besides what all are told.
+    pub(crate) options: &'static str,
+}
+
+/// What kernels that users have need.
+const ORDINARY: &Needs = &Needs {
+    slowness: 1,
+    memory: 1024,
+    kasan: false,
+    options: "",
+};
 
 /// The kernel of this name.
 pub(crate) fn named(name: &str) -> Result<Id> {
@@ -72,8 +97,10 @@ impl FromStr for Id {
         if let Some(debian) = DEBIAN.iter().find(|debian| debian.name == text) {
             return Ok(Self::Debian(debian));
         }
-        let known = "6.1, 6.12, host, or a directory that holds a kernel image and its build tree";
+        let known =
+            "6.1, 6.12, debug, host, or a directory that holds a kernel image and its build tree";
         match text {
+            debugkernel::NAME => Ok(Self::Debug),
             "host" => Ok(Self::Host),
             "7.2" => Err(format!(
                 "kernel 7.2 is not supported yet; it can be {known}"
@@ -91,6 +118,7 @@ impl Id {
     pub(crate) fn prepare(&self, setup: Setup) -> Result<Kernel> {
         match self {
             Self::Debian(debian) => debian.prepare(setup),
+            Self::Debug => debugkernel::prepare(setup),
             Self::Host => {
                 let release = run::stdout(Command::new("uname").arg("-r"))?
                     .trim()
@@ -103,6 +131,7 @@ impl Id {
                     build: modules.join("build"),
                     modules: Some(modules),
                     release,
+                    needs: ORDINARY,
                 };
                 kernel.checked()
             }
@@ -117,7 +146,7 @@ impl Kernel {
         paths::umd().join(&self.name)
     }
 
-    fn checked(self) -> Result<Self> {
+    pub(crate) fn checked(self) -> Result<Self> {
         if !self.build.join("Makefile").is_file() {
             bail!(
                 "kernel {}: no build tree at {}; install the kernel headers of {}",
@@ -164,6 +193,7 @@ impl Debian {
             build: home.join(format!("usr/src/linux-headers-{release}")),
             modules: Some(home.join(format!("lib/modules/{release}"))),
             release,
+            needs: ORDINARY,
         }
         .checked()?;
         if let Some(compiler) = compiler_of(&kernel.build) {
@@ -215,7 +245,7 @@ fn dependency(package: &str, prefix: &str) -> Result<String> {
 }
 
 /// Downloads packages, those that are not there yet, and returns their files.
-fn download(kernel: &str, packages: &[&str]) -> Result<Vec<PathBuf>> {
+pub(crate) fn download(kernel: &str, packages: &[&str]) -> Result<Vec<PathBuf>> {
     let debs = paths::kernels().join("debs");
     paths::create_dir(&debs)?;
     let apt = || {
@@ -350,6 +380,7 @@ fn from_directory(directory: &Path) -> Result<Kernel> {
         image,
         build,
         modules,
+        needs: ORDINARY,
     }
     .checked()
 }
@@ -361,6 +392,7 @@ mod tests {
     #[test]
     fn names_of_kernels() {
         assert!(matches!("6.1".parse(), Ok(Id::Debian(debian)) if debian.name == "6.1"));
+        assert_eq!("debug".parse(), Ok(Id::Debug));
         assert_eq!("host".parse(), Ok(Id::Host));
         assert!(matches!("/".parse(), Ok(Id::Directory(_))));
         let unknown = "5.4".parse::<Id>().expect_err("no such kernel");

@@ -5,6 +5,7 @@ mod bench;
 mod bpf;
 mod check;
 mod cmodules;
+mod debugkernel;
 mod demo;
 mod fuzz;
 mod guest;
@@ -130,7 +131,7 @@ struct Build {
 
 #[derive(Args)]
 struct KernelArgs {
-    /// 6.1, 6.12, host, or a directory that holds a kernel image and its build tree
+    /// 6.1, 6.12, debug, host, or a directory that holds a kernel image and its build tree
     #[arg(long, value_name = "K", default_value = "6.12")]
     kernel: Id,
 }

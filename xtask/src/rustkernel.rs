@@ -41,6 +41,18 @@ const FLAGS: &[&str] = &[
     "-Zmin-function-alignment=16",
 ];
 
+/// For a kernel with KASAN: our code asks it before each access, as the kernel's own does. There is one place for
+/// its shadow memory on x86-64.
+const CHECKED: &[&str] = &[
+    "-Zsanitizer=kernel-address",
+    "-Zsanitizer-recover=kernel-address",
+    "-Cllvm-args=-asan-mapping-offset=0xdffffc0000000000",
+    "-Cllvm-args=-asan-instrumentation-with-call-threshold=0",
+    "-Cllvm-args=-asan-constructor-kind=none",
+    "-Cllvm-args=-asan-stack=0",
+    "-Cllvm-args=-asan-globals=0",
+];
+
 /// Every `no_std` crate asks for this one by name; the kernel has `memcpy` and the like itself.
 const COMPILER_BUILTINS: &str = "#![feature(compiler_builtins)]
 #![allow(internal_features)]
@@ -58,6 +70,8 @@ struct Toolchain {
 /// Builds Rust objects for modules.
 pub(crate) struct Builder {
     toolchain: Toolchain,
+    /// What the compiler is told besides [`FLAGS`].
+    flags: &'static [&'static str],
     home: PathBuf,
     packages: Vec<Package>,
 }
@@ -82,13 +96,17 @@ struct Compiled {
 
 impl Builder {
     /// Finds the compiler, and builds core for the kernel unless that was done before.
-    pub(crate) fn new(setup: Setup) -> Result<Self> {
+    ///
+    /// With `kasan` what it builds is for kernels with KASAN only.
+    pub(crate) fn new(setup: Setup, kasan: bool) -> Result<Self> {
         let toolchain = Toolchain::find(setup)?;
+        let flags = if kasan { CHECKED } else { &[] };
         let home = paths::umd()
             .join("rust")
-            .join(format!("{:016x}", toolchain.key()));
+            .join(format!("{:016x}", toolchain.key(flags)));
         let builder = Self {
             toolchain,
+            flags,
             home,
             packages: workspace_packages()?,
         };
@@ -150,6 +168,7 @@ impl Builder {
             .env_remove("RUSTFLAGS")
             .current_dir(paths::root())
             .args(FLAGS)
+            .args(self.flags)
             .arg("--sysroot")
             .arg(sysroot);
         command
@@ -174,7 +193,12 @@ impl Builder {
         }
         let bytes = own_object(&paths::read(&compiled.file)?)
             .with_context(|| format!("{}", compiled.file.display()))?;
-        check::rust_object(&bytes).with_context(|| {
+        // With KASAN's calls in between the compiler sees less well what cannot be.
+        let good = match self.flags {
+            [] => check::rust_object(&bytes),
+            _ => check::relocations(&bytes),
+        };
+        good.with_context(|| {
             format!(
                 "the Rust of {module} ({}) cannot go into a kernel",
                 package.directory.display()
@@ -317,9 +341,12 @@ impl Toolchain {
         })
     }
 
-    fn key(&self) -> u64 {
+    fn key(&self, flags: &[&str]) -> u64 {
         let mut hasher = DefaultHasher::new();
         (&self.version, &self.library, FLAGS, COMPILER_BUILTINS).hash(&mut hasher);
+        if !flags.is_empty() {
+            flags.hash(&mut hasher);
+        }
         hasher.finish()
     }
 }

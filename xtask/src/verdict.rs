@@ -39,11 +39,18 @@ const COMPLAINTS: &[&str] = &[
     "UBSAN:",
     "KCSAN:",
     "KFENCE:",
-    "kmemleak:",
+    "suspected memory leaks",
+    "leak detector disabled",
     "list_add corruption",
     "list_del corruption",
     "INFO: possible",
+    "INFO: trying to register non-static key",
+    "turning off the locking correctness validator",
     "DEBUG_LOCKS_WARN_ON",
+    "ODEBUG:",
+    "Redzone overwritten",
+    "Poison overwritten",
+    "Object already free",
     "Objects remaining in",
     "Busy inodes after unmount",
     "leaked handler",
@@ -128,6 +135,17 @@ mod tests {
     }
 
     #[test]
+    fn a_kernel_that_looks_for_bugs_may_say_so() {
+        let boot = "\
+[    0.000000] kasan: KernelAddressSanitizer initialized (generic)
+[    0.000000] Running RCU self tests
+[    0.000000] kmemleak: Kernel memory leak detector initialized (mem pool available: 39456)
+[    0.000000]  memory used by lock dependency info: 6365 kB
+";
+        assert_eq!(of(boot), Verdict::Clean);
+    }
+
+    #[test]
     fn a_handler_may_fault() {
         let faults = "\
 [    3.1] traps: sample[77] general protection fault ip:401000 sp:7ffc0 error:0
@@ -154,6 +172,21 @@ mod tests {
             "[    4.0] unregister_netdevice: waiting for lo to become free. Usage count = 2",
             "[    4.0] BUG: KASAN: slab-use-after-free in umd_read+0x11/0x20 [umd]",
             "[    4.0] WARNING: possible circular locking dependency detected",
+            "[    4.0] WARNING: possible recursive locking detected",
+            "[    4.0] WARNING: possible irq lock inversion dependency detected",
+            "[    4.0] WARNING: inconsistent lock state",
+            "[    4.0] WARNING: suspicious RCU usage",
+            "[    4.0] WARNING: held lock freed!",
+            "[    4.0] [ BUG: Invalid wait context ]",
+            "[    4.0] INFO: trying to register non-static key.",
+            "[    4.0] turning off the locking correctness validator.",
+            "[    4.0] BUG: sleeping function called from invalid context at mm/slub.c:1",
+            "[    4.0] BUG: workqueue leaked atomic, lock or RCU: kworker/u4:1[30]",
+            "[    4.0] kmemleak: 2 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+            "[    4.0] kmemleak: Kernel memory leak detector disabled",
+            "[    4.0] ODEBUG: free active (active state 0) object: ffff88800 object type: work_struct hint: reap+0x0/0x10",
+            "[    4.0] UBSAN: shift-out-of-bounds in kernel/x.c:1:2",
+            "[    4.0] BUG kmalloc-64 (Tainted: G           OE ): Right Redzone overwritten",
             "[    4.0] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009",
             "[    4.0] Call Trace:",
         ] {

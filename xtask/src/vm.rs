@@ -25,6 +25,9 @@ const REBOOTS: u32 = 2;
 /// How long a machine may be silent before its boot counts as stuck.
 const BOOT_SILENCE: Duration = Duration::from_secs(120);
 
+/// What each kernel is told.
+const OPTIONS: &str = "console=ttyS0,115200 panic=-1 sysctl.kernel.hung_task_timeout_secs=60";
+
 /// What executes the machine's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Engine {
@@ -44,7 +47,6 @@ pub(crate) struct Vm<'a> {
     processors: u32,
     deterministic: bool,
     parameters: String,
-    memory: u32,
     silence: Duration,
 }
 
@@ -92,7 +94,7 @@ fn tail(text: &str) -> String {
 }
 
 impl<'a> Vm<'a> {
-    /// A machine with one processor and 1 GiB that runs a shell.
+    /// A machine with one processor that runs a shell.
     pub(crate) fn new(kernel: &'a Kernel) -> Self {
         Self {
             kernel,
@@ -103,7 +105,6 @@ impl<'a> Vm<'a> {
             processors: 1,
             deterministic: false,
             parameters: String::new(),
-            memory: 1024,
             silence: Duration::from_secs(600),
         }
     }
@@ -360,14 +361,14 @@ impl<'a> Vm<'a> {
                 "none",
                 "-no-reboot",
             ])
-            .args(["-m", &self.memory.to_string()])
+            .args(["-m", &self.kernel.needs.memory.to_string()])
             .arg("-kernel")
             .arg(&self.kernel.image)
             .args(["-initrd", "initramfs"])
             .arg("-append")
             .arg(format!(
-                "console=ttyS0,115200 panic=-1 sysctl.kernel.hung_task_timeout_secs=60 {}",
-                self.parameters
+                "{OPTIONS} {} {}",
+                self.kernel.needs.options, self.parameters
             ))
             .args([
                 "-chardev",

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::harness::{Context, Mode, Topic, test_only};
 use crate::kernel;
 use crate::sample::{self, MODULE};
-use crate::time::ms;
+use crate::time::{ms, slowness};
 use crate::{modules, process};
 
 pub(crate) const TOPIC: Topic = Topic {
@@ -80,6 +80,7 @@ fn rounds(_: &Context) -> Result<()> {
 }
 
 /// Does something `warm_up` and then `rounds` times; fails where the system holds more after the latter.
+/// On a kernel that checks itself the rounds to warm up are all that is done.
 pub(crate) fn nothing_grows(
     warm_up: u32,
     rounds: u32,
@@ -90,6 +91,10 @@ pub(crate) fn nothing_grows(
     repeat(warm_up)?;
     // Our own memory for two of these is there from now on.
     drop((holdings()?, holdings()?));
+    if slowness() > 1 {
+        // A kernel that checks itself keeps account of all this, in memory that grows. It counts, too: `checkers`.
+        return Ok(());
+    }
     let before = holdings()?;
     repeat(rounds)?;
     // What is on its way out may take longer than that; what was lost never comes back.

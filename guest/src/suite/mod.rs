@@ -4,6 +4,7 @@
 mod bpfilter;
 mod c_api;
 mod callers;
+mod checkers;
 mod compute;
 mod early;
 mod farewell;
@@ -11,6 +12,7 @@ mod faults;
 mod hook;
 mod hostile;
 mod hostile_callers;
+mod injection;
 mod leaks;
 mod load;
 mod lockdown;
@@ -55,6 +57,8 @@ const TOPICS: &[&Topic] = &[
     &reach::TOPIC,
     &stress::TOPIC,
     &leaks::TOPIC,
+    &injection::TOPIC,
+    &checkers::TOPIC,
 ];
 
 /// Runs it. True if nothing failed.

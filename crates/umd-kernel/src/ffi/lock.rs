@@ -9,10 +9,22 @@ use core::ptr::NonNull;
 use umd_core::error::Error;
 
 unsafe extern "C" {
-    fn umd_lock_new() -> *mut c_void;
+    fn umd_lock_new(class: u32) -> *mut c_void;
     fn umd_lock_free(lock: *mut c_void);
     fn umd_lock_acquire(lock: *mut c_void) -> c_ulong;
     fn umd_lock_release(lock: *mut c_void, flags: c_ulong);
+}
+
+/// Which locks are taken under which: one of a class may be taken under those of the classes before it, and under no
+/// others. A kernel with lockdep checks that.
+#[derive(Clone, Copy)]
+pub enum Class {
+    /// The list of all leases.
+    Leases = 0,
+    /// One lease.
+    Lease = 1,
+    /// All others: of a driver, of a channel, of a list. No lock is taken under one of them.
+    Innermost = 2,
 }
 
 /// A value that one CPU at a time works on, with interrupts off. Whoever holds it must not sleep.
@@ -31,10 +43,15 @@ unsafe impl<T: Send> Send for SpinLock<T> {}
 unsafe impl<T: Send> Sync for SpinLock<T> {}
 
 impl<T> SpinLock<T> {
-    /// Context: may sleep.
+    /// An innermost one. Context: may sleep.
     pub fn try_new(value: T) -> Result<Self, Error> {
+        Self::try_new_of(Class::Innermost, value)
+    }
+
+    /// Context: may sleep.
+    pub fn try_new_of(class: Class, value: T) -> Result<Self, Error> {
         // SAFETY: no precondition; NULL is handled.
-        let lock = NonNull::new(unsafe { umd_lock_new() }).ok_or(Error::NoMemory)?;
+        let lock = NonNull::new(unsafe { umd_lock_new(class as u32) }).ok_or(Error::NoMemory)?;
         // INVARIANT: just made.
         Ok(Self {
             lock,

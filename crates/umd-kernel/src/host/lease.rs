@@ -8,7 +8,7 @@
 use super::driver::Driver;
 use super::registry::{self, Registry};
 use crate::ffi::global::Global;
-use crate::ffi::lock::SpinLock;
+use crate::ffi::lock::{Class, SpinLock};
 use crate::ffi::memory::Arc;
 use core::ffi::CStr;
 use umd_core::error::{Errno, Error};
@@ -20,7 +20,7 @@ static LEASES: Global<Registry<Arc<Lease>>> = Global::new();
 
 /// Context: umd.ko's init.
 pub fn init() -> Result<(), Error> {
-    LEASES.set(Registry::try_new()?)
+    LEASES.set(Registry::try_new_of(Class::Leases)?)
 }
 
 /// What init made.
@@ -38,7 +38,7 @@ impl Lease {
         let leases = LEASES.get().ok_or(Errno::ENODEV)?;
         let driver = registry::find(name).ok_or(Errno::ENODEV)?;
         let no_memory = |error: Error| error.errno();
-        let lock = SpinLock::try_new(driver.clone()).map_err(no_memory)?;
+        let lock = SpinLock::try_new_of(Class::Lease, driver.clone()).map_err(no_memory)?;
         let lease = Arc::try_new(Self(lock)).map_err(no_memory)?;
         // First, so that the next driver of this name finds it.
         leases.insert(lease.clone(), |_| false)?;

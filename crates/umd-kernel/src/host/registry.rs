@@ -3,7 +3,7 @@
 
 use super::driver::Driver;
 use crate::ffi::global::Global;
-use crate::ffi::lock::SpinLock;
+use crate::ffi::lock::{Class, SpinLock};
 use crate::ffi::memory::{Arc, Box};
 use core::ffi::CStr;
 use umd_core::error::{Errno, Error};
@@ -19,7 +19,12 @@ pub struct Registry<T>(SpinLock<Option<Box<Node<T>>>>);
 impl<T: Send> Registry<T> {
     /// An empty one. Context: may sleep.
     pub fn try_new() -> Result<Self, Error> {
-        Ok(Self(SpinLock::try_new(None)?))
+        Self::try_new_of(Class::Innermost)
+    }
+
+    /// An empty one whose lock others may be taken under. Context: may sleep.
+    pub fn try_new_of(class: Class) -> Result<Self, Error> {
+        Ok(Self(SpinLock::try_new_of(class, None)?))
     }
 
     /// Adds an entry, unless there is one that is the same: `EEXIST`. Context: may sleep.
