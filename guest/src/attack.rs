@@ -338,16 +338,19 @@ pub(crate) fn kill(pid: i32, signal: c_long) -> Result<(), Errno> {
     call(KILL, [pid.into(), signal, 0, 0, 0, 0]).map(drop)
 }
 
-/// Loads a module from a process without a single open file. For a process that does nothing after it.
+/// Loads a module from a process without a single open file, and looks whether there is one then. For a process that
+/// does nothing after it.
 pub(crate) fn insert_without_files(image: &[u8], parameters: &CStr) -> Result<(), Errno> {
-    for fd in 0..16 {
-        // Most of them are not there.
-        let _ = call(CLOSE, [fd, 0, 0, 0, 0, 0]);
-    }
+    let close_all = || (0..32).filter(|fd| call(CLOSE, [*fd, 0, 0, 0, 0, 0]).is_ok());
+    close_all().for_each(drop);
     let length = c_long::try_from(image.len()).map_err(|_| Errno::FBIG)?;
     let (image, parameters) = (image.as_ptr().addr(), parameters.as_ptr().addr());
     let [image, parameters] = [image, parameters].map(|place| place.cast_signed() as c_long);
-    call(INIT_MODULE, [image, length, parameters, 0, 0, 0]).map(drop)
+    call(INIT_MODULE, [image, length, parameters, 0, 0, 0])?;
+    match close_all().count() {
+        0 => Ok(()),
+        _ => Err(Errno::MFILE),
+    }
 }
 
 /// A siginfo_t.
