@@ -15,12 +15,12 @@ use crate::sockopt;
 /// A page.
 pub(crate) const PAGE: usize = 4096;
 
-/// Addresses at which this process has no memory, whatever happens: none, the first page's, the kernel's half, no
-/// address at all, and the end of the lower half.
+/// Addresses at which this process has no memory, whatever happens: none; the first page's; the processor's table of
+/// interrupts, which the kernel has at the same place in each boot; no address at all; and the end of the lower half.
 pub(crate) const NOWHERE: [usize; 5] = [
     0,
     0x10,
-    0xffff_8880_0000_0000,
+    0xffff_fe00_0000_0000,
     0x8000_0000_0000_0000,
     0x7fff_ffff_f000 - 1,
 ];

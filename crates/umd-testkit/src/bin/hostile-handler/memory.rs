@@ -11,11 +11,11 @@ use umd_testkit::hostile::{TAIL, UNABLE};
 
 const PAGE: usize = 4096;
 
-/// Where no process has memory: the first page, the kernel's half, what is no address at all, and the end of
-/// the lower half.
+/// Where no process has memory: the first page; the processor's table of interrupts, which the kernel has at the same
+/// place in each boot; what is no address at all; and the end of the lower half.
 pub(crate) const NOWHERE: [usize; 4] = [
     0x10,
-    0xffff_8880_0000_0000,
+    0xffff_fe00_0000_0000,
     0x8000_0000_0000_0000,
     0x7fff_ffff_f000 - 16,
 ];
