@@ -89,8 +89,6 @@ pub(crate) fn nothing_grows(
     // Else khugepaged gives programs, this one among them, some megabytes when it likes.
     let _ = fs::write("/sys/kernel/mm/transparent_hugepage/enabled", "never");
     repeat(warm_up)?;
-    // Our own memory for two of these is there from now on.
-    drop((holdings()?, holdings()?));
     if slowness() > 1 {
         // A kernel that checks itself keeps account of all this, in memory that grows. It counts, too: `checkers`.
         return Ok(());
