@@ -333,7 +333,8 @@ impl<P: Peer> Channel<P> {
         Ok(from.len())
     }
 
-    /// Sees to it that a ring can hold something.
+    /// Sees to it that a ring can hold something. Of a size with its callers, were it compiled into each.
+    #[inline(never)]
     fn make_room(
         &self,
         peer: &P,
