@@ -393,6 +393,8 @@ impl<P: Peer> Channel<P> {
     }
 
     /// Kills, and wakes both sides. What the caller is told has been decided before.
+    #[cold]
+    #[inline(never)]
     fn end(&self, peer: &P) {
         peer.kill();
         peer.wake(Queue::Caller);
@@ -446,6 +448,8 @@ impl<P: Peer> Channel<P> {
     }
 
     /// The handler has answered a request whose caller is gone.
+    #[cold]
+    #[inline(never)]
     fn drained(&self, peer: &P) {
         peer.wake(Queue::Turn);
         peer.drained();

@@ -287,7 +287,7 @@ struct Process {
     /// The callers' signals.
     signals: [Plain; 2],
     good: bool,
-    /// What happens when a caller is about to sleep for the first time.
+    /// What happens when the first caller is about to sleep for its answer.
     on_sleep: Cell<Option<fn(&Process)>>,
     record: std::sync::Mutex<Record>,
 }
@@ -430,6 +430,7 @@ impl Peer for Process {
         condition: impl Fn() -> bool,
     ) -> Result<(), Interrupted> {
         if queue == Queue::Caller
+            && CALLER.with(Cell::get) == 0
             && let Some(act) = self.on_sleep.take()
         {
             act(self);
@@ -890,6 +891,34 @@ fn a_turn_that_is_not_waited_for() {
             Err(Lost::Caller(Withdrawn::Free | Withdrawn::Draining)) => {}
             result => panic!("{result:?}"),
         }
+        other.join().expect("it is answered");
+        finish(&process, handler);
+    });
+}
+
+/// The one whose turn it is leaves a request behind, and only then does the other, who has seen no such thing, find that
+/// nobody has his turn.
+#[test]
+fn a_turn_that_comes_too_soon() {
+    model(2, || {
+        let process = Process::new(Framing::Stream);
+        process.signal(0);
+        process
+            .on_sleep
+            .set(Some(|process| assert_eq!(process.read(), Some(ASKED))));
+        let other = spawn(&process, |process| {
+            CALLER.with(|caller| caller.set(1));
+            assert_eq!(process.call(ASKED + 1), Ok(ANSWER + 1));
+        });
+        let result = process.call(ASKED);
+        let handler = handler(&process, move |process| {
+            match result {
+                Err(Lost::Caller(Withdrawn::Draining)) => process.write(&[ANSWER])?,
+                Err(Lost::Caller(Withdrawn::Free)) => {}
+                result => panic!("{result:?}"),
+            }
+            process.serve(2)
+        });
         other.join().expect("it is answered");
         finish(&process, handler);
     });
