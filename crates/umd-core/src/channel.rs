@@ -333,8 +333,7 @@ impl<P: Peer> Channel<P> {
         Ok(from.len())
     }
 
-    /// Sees to it that a ring can hold something. Of a size with its callers, were it compiled into each.
-    #[inline(never)]
+    /// Sees to it that a ring can hold something.
     fn make_room(
         &self,
         peer: &P,
@@ -393,8 +392,6 @@ impl<P: Peer> Channel<P> {
     }
 
     /// Kills, and wakes both sides. What the caller is told has been decided before.
-    #[cold]
-    #[inline(never)]
     fn end(&self, peer: &P) {
         peer.kill();
         peer.wake(Queue::Caller);
@@ -448,8 +445,6 @@ impl<P: Peer> Channel<P> {
     }
 
     /// The handler has answered a request whose caller is gone.
-    #[cold]
-    #[inline(never)]
     fn drained(&self, peer: &P) {
         peer.wake(Queue::Turn);
         peer.drained();
