@@ -8,8 +8,9 @@
 //! | prctl | any filter that does not list it | it is `PR_GET_SECCOMP`, by which a runtime learns that nothing is left for it to give up |
 //! | mmap | compute | the memory is private, anonymous and not executable |
 //! | mprotect | compute | the memory is not executable |
-//! | prlimit64 | compute | it sets nothing |
+//! | prlimit64 | compute | it sets nothing, and the process is 0 |
 //! | kill, tkill, tgkill | basic, system-root, and custom if it lists them | the process is its own |
+//! | prlimit64, setpriority, ioprio_set, sched_setaffinity, sched_setattr, sched_setparam, sched_setscheduler | the same | the process is 0, its own |
 //!
 //! All else is as [`Lockdown::calls`] says. A call by another convention (32 bits, x32) ends the process.
 
@@ -97,6 +98,46 @@ enum Test {
     Has { mask: u32, bits: u32 },
 }
 
+/// What a process may do to itself and not to others, who are handlers of the same user.
+fn own(pid: u32) -> [(Syscall, Own); 10] {
+    [
+        (Syscall::KILL, Own::One([(0, Test::Is(pid))])),
+        (Syscall::TKILL, Own::One([(0, Test::Is(pid))])),
+        (Syscall::TGKILL, Own::One([(0, Test::Is(pid))])),
+        (Syscall::PRLIMIT64, ITSELF),
+        (Syscall::SCHED_SETAFFINITY, ITSELF),
+        (Syscall::SCHED_SETATTR, ITSELF),
+        (Syscall::SCHED_SETPARAM, ITSELF),
+        (Syscall::SCHED_SETSCHEDULER, ITSELF),
+        // PRIO_PROCESS and IOPRIO_WHO_PROCESS, and itself.
+        (
+            Syscall::SETPRIORITY,
+            Own::Two([(0, Test::Is(0)), (1, Test::Is(0))]),
+        ),
+        (
+            Syscall::IOPRIO_SET,
+            Own::Two([(0, Test::Is(1)), (1, Test::Is(0))]),
+        ),
+    ]
+}
+
+const ITSELF: Own = Own::One([(0, Test::Is(0))]);
+
+/// By which arguments it can be told that a process means itself.
+enum Own {
+    One([(u32, Test); 1]),
+    Two([(u32, Test); 2]),
+}
+
+impl Own {
+    const fn as_slice(&self) -> &[(u32, Test)] {
+        match self {
+            Self::One(tests) => tests,
+            Self::Two(tests) => tests,
+        }
+    }
+}
+
 impl Program {
     /// Enough for a list in which every other number is missing, and all tests.
     const CAPACITY: usize = 1024;
@@ -159,14 +200,18 @@ impl Program {
                 };
                 self.test(Syscall::MMAP, &[(2, no_code), (3, own)], KILL);
                 self.test(Syscall::MPROTECT, &[(2, no_code)], KILL);
-                self.test(Syscall::PRLIMIT64, &[(2, Test::Is(0))], KILL);
+                self.test(
+                    Syscall::PRLIMIT64,
+                    &[(0, Test::Is(0)), (2, Test::Is(0))],
+                    KILL,
+                );
             }
             Lockdown::Basic | Lockdown::SystemRoot | Lockdown::Custom(_) => {
                 let custom = matches!(lockdown, Lockdown::Custom(_));
-                for call in [Syscall::KILL, Syscall::TKILL, Syscall::TGKILL] {
+                for (call, tests) in own(pid) {
                     // What is not listed is the end.
                     if !custom || allowed.contains(call) {
-                        self.test(call, &[(0, Test::Is(pid))], REFUSE);
+                        self.test(call, tests.as_slice(), REFUSE);
                     }
                 }
             }
@@ -297,7 +342,13 @@ mod tests {
             Syscall::MPROTECT,
             Syscall::PRLIMIT64,
         ]);
-        let signals = Syscalls::of(&[Syscall::KILL, Syscall::TKILL, Syscall::TGKILL]);
+        // Of these, all zeroes are not the process itself.
+        let others = Syscalls::of(&[
+            Syscall::KILL,
+            Syscall::TKILL,
+            Syscall::TGKILL,
+            Syscall::IOPRIO_SET,
+        ]);
         let odd: [u64; Syscalls::WORDS] = [0x5555_5555_5555_5555; 8];
         for (lockdown, allowed, refused) in [
             (Lockdown::Compute, COMPUTE, MISSED),
@@ -327,7 +378,7 @@ mod tests {
                     continue;
                 }
                 let never = matches!(lockdown, Lockdown::Custom(_))
-                    && (NEVER.contains(call) || signals.contains(call));
+                    && (NEVER.contains(call) || others.contains(call));
                 let wanted = match (allowed.contains(call), refused.contains(call)) {
                     (true, _) if never => REFUSE,
                     (true, _) => ALLOW,
@@ -343,7 +394,7 @@ mod tests {
         }
         for number in 0..Syscalls::END {
             let call = Syscall::new(number);
-            let wanted = if HARMFUL.contains(call) {
+            let wanted = if HARMFUL.contains(call) || others.contains(call) {
                 REFUSE
             } else {
                 ALLOW
@@ -406,6 +457,21 @@ mod tests {
             (Lockdown::Basic, Syscall::KILL, at(0, PID.into()), ALLOW),
             (Lockdown::Basic, Syscall::KILL, at(0, u64::MAX), REFUSE),
             (Lockdown::SystemRoot, Syscall::TKILL, at(0, 1), REFUSE),
+            (Lockdown::Compute, Syscall::PRLIMIT64, at(0, 1), KILL),
+            (Lockdown::Basic, Syscall::PRLIMIT64, at(2, 9), ALLOW),
+            (Lockdown::Basic, Syscall::PRLIMIT64, at(0, 9), REFUSE),
+            (
+                Lockdown::Basic,
+                Syscall::SCHED_SETAFFINITY,
+                at(0, high),
+                REFUSE,
+            ),
+            (Lockdown::Basic, Syscall::SETPRIORITY, at(2, 5), ALLOW),
+            (Lockdown::Basic, Syscall::SETPRIORITY, at(0, 2), REFUSE),
+            (Lockdown::Basic, Syscall::SETPRIORITY, at(1, 7), REFUSE),
+            (all, Syscall::IOPRIO_SET, at(0, 1), ALLOW),
+            (all, Syscall::IOPRIO_SET, at(0, 3), REFUSE),
+            (none, Syscall::SETPRIORITY, at(2, 5), KILL),
             (all, Syscall::KILL, at(0, PID.into()), ALLOW),
             (all, Syscall::KILL, at(0, u64::MAX), REFUSE),
             (all, Syscall::TGKILL, at(1, PID.into()), REFUSE),
