@@ -85,8 +85,10 @@ pub(crate) struct Injector {
 }
 
 impl Injector {
-    /// For what is called, however deep, from this code.
+    /// For what is called, however deep, from this code. What vmalloc() asks for itself is left out: where it gets
+    /// nothing it complains aloud, as of a fault of the kernel's.
     pub(crate) fn below(code: &Code) -> Result<Self> {
+        let loud = code_of_function("__vmalloc_node_range_noprof")?;
         let file = File::options().read(true).write(true).open(NTH);
         let injector = Self {
             nth: file.with_context(|| format!("opening {NTH}"))?,
@@ -96,9 +98,10 @@ impl Injector {
             set(directory, "probability", 0)?;
             set(directory, "require-start", format!("{:#x}", code.start))?;
             set(directory, "require-end", format!("{:#x}", code.end))?;
+            set(directory, "reject-start", format!("{:#x}", loud.start))?;
+            set(directory, "reject-end", format!("{:#x}", loud.end))?;
         }
-        // Memory that one may wait for is what most of it is. Pages of their own stay out of it: the kernel
-        // itself complains aloud where vmalloc() gets none.
+        // Memory that one may wait for is what most of it is.
         set(SLAB, "ignore-gfp-wait", "N")?;
         Ok(injector)
     }
@@ -150,6 +153,8 @@ impl Drop for Injector {
             let _ = set(directory, "probability", 0);
             let _ = set(directory, "require-start", format!("{:#x}", ALL.start));
             let _ = set(directory, "require-end", format!("{:#x}", ALL.end));
+            let _ = set(directory, "reject-start", 0);
+            let _ = set(directory, "reject-end", 0);
         }
         let _ = set(SLAB, "ignore-gfp-wait", "Y");
     }

@@ -77,10 +77,9 @@ fn each_place(
     mut after: impl FnMut(Outcome) -> Result<()>,
 ) -> Result<()> {
     let (mut refused, mut borne) = (0, 0);
+    let injector = Injector::below(below)?;
     for nth in 1..MOST {
-        let injector = Injector::below(below)?;
         let (outcome, happened) = injector.nth(nth, &mut work)?;
-        drop(injector);
         let place = || format!("{what}: fault {nth}, which gave {outcome:?}");
         match outcome {
             Err(error) if !happened => bail!("{what}: {error} without a fault"),
@@ -133,10 +132,9 @@ fn each_place_of(
             false => format!("{command}, in umd"),
         };
         let (mut refused, mut borne) = (0, 0);
+        let injector = Injector::below(below)?;
         for nth in 1..MOST {
-            let injector = Injector::below(below)?;
             let (written, happened) = injector.nth(nth, || session.write(command))?;
-            drop(injector);
             let outcome = told(&session, outcome(written))?;
             let place = || format!("{name}: fault {nth}, which gave {outcome:?}");
             match outcome {
