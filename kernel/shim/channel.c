@@ -10,6 +10,7 @@
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/poll.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 #include "shim.h"
@@ -23,7 +24,15 @@
 
 static ssize_t channel_read(struct file *file, char __user *to, size_t len, loff_t *pos)
 {
-	return umd_rs_channel_read(file->private_data, to, len, file->f_flags & O_NONBLOCK);
+	ssize_t got = umd_rs_channel_read(file->private_data, to, len, file->f_flags & O_NONBLOCK);
+
+	/*
+	 * It was the handler itself, with a request: root may have made it a better one for the OOM killer. As the kernel's
+	 * own writers set this, but for their lock, which orders them among each other.
+	 */
+	if (got > 0 && unlikely(current->signal->oom_score_adj != UMD_OOM_SCORE_ADJ))
+		WRITE_ONCE(current->signal->oom_score_adj, UMD_OOM_SCORE_ADJ);
+	return got;
 }
 
 static ssize_t channel_write(struct file *file, const char __user *from, size_t len, loff_t *pos)

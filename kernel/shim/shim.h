@@ -131,7 +131,6 @@ bool umd_task_has_filter(void);
 bool umd_task_is_dying(void);
 /* Near the end of the OOM killer's list: a handler is small, and somebody waits for it. */
 #define UMD_OOM_SCORE_ADJ	(-900)
-void umd_task_spare(void);
 
 /* guard.c */
 bool umd_guard_is_on(void);					/* any context */

@@ -155,13 +155,3 @@ bool umd_task_is_dying(void)
 {
 	return fatal_signal_pending(current);
 }
-
-/*
- * With each request: root may have made it a better one for the OOM killer. As the kernel's own writers do, but for their
- * lock, which orders them among each other.
- */
-void umd_task_spare(void)
-{
-	if (unlikely(current->signal->oom_score_adj != UMD_OOM_SCORE_ADJ))
-		WRITE_ONCE(current->signal->oom_score_adj, UMD_OOM_SCORE_ADJ);
-}

@@ -19,7 +19,6 @@ unsafe extern "C" {
     fn umd_task_set_strict() -> bool;
     fn umd_task_has_filter() -> bool;
     fn umd_task_is_dying() -> bool;
-    fn umd_task_spare();
 }
 
 /// It acts for itself: with its own credentials, and without a ring of io_uring.
@@ -92,12 +91,6 @@ pub fn set_strict() -> bool {
 pub fn has_filter() -> bool {
     // SAFETY: as above.
     unsafe { umd_task_has_filter() }
-}
-
-/// The kernel is to free other memory first, whatever root has set meanwhile.
-pub fn spare() {
-    // SAFETY: as above.
-    unsafe { umd_task_spare() };
 }
 
 /// It has received a fatal signal.

@@ -272,9 +272,7 @@ impl Process {
     /// The handler's read(2): at most one request, as much of it as fits.
     pub fn read(&self, to: UserBytes, nonblock: bool) -> Result<usize, Errno> {
         self.enter()?;
-        let read = self.channel.read(self, to, nonblock);
-        task::spare();
-        read
+        self.channel.read(self, to, nonblock)
     }
 
     /// The handler's write(2): its hello, or its reply.
