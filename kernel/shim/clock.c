@@ -26,19 +26,28 @@
 
 static u64 behind;
 
+bool umd_clock_may_stop __read_mostly;
+
 #ifdef CONFIG_PM_SLEEP
 static struct hrtimer looking;
 static struct task_struct *canary;
+/* /dev/snapshot prepares as long as it is open, and somebody may suspend meanwhile. */
+static unsigned int prepared;
 #endif
 
 /* Context: any. */
 u64 umd_now(void)
 {
-	u64 by = READ_ONCE(behind);
+	u64 by, now;
 
-	if (unlikely(by & UMD_STANDS))
-		return by & ~UMD_STANDS;
-	return ktime_get_ns() - by;
+	do {
+		by = READ_ONCE(behind);
+		if (unlikely(by & UMD_STANDS))
+			return by & ~UMD_STANDS;
+		now = ktime_get_ns() - by;
+		/* It may have stood between the two. */
+	} while (unlikely(by != READ_ONCE(behind)));
+	return now;
 }
 
 /*
@@ -100,7 +109,8 @@ static void stop_looking(void)
 	hrtimer_cancel(&looking);
 	note(false);
 	put_task_struct(canary);
-	WRITE_ONCE(canary, NULL);
+	canary = NULL;
+	WRITE_ONCE(umd_clock_may_stop, false);
 }
 
 static int sleep_notify(struct notifier_block *block, unsigned long event, void *unused)
@@ -109,15 +119,21 @@ static int sleep_notify(struct notifier_block *block, unsigned long event, void 
 	case PM_HIBERNATION_PREPARE:
 	case PM_SUSPEND_PREPARE:
 	case PM_RESTORE_PREPARE:
-		stop_looking();
-		WRITE_ONCE(canary, find_canary());
-		if (canary)
-			hrtimer_start(&looking, ns_to_ktime(UMD_LOOK_NS), HRTIMER_MODE_REL);
+		if (prepared++)
+			break;
+		canary = find_canary();
+		if (!canary)
+			break;
+		WRITE_ONCE(umd_clock_may_stop, true);
+		umd_waitq_rouse();
+		hrtimer_start(&looking, ns_to_ktime(UMD_LOOK_NS), HRTIMER_MODE_REL);
 		break;
 	case PM_POST_HIBERNATION:
 	case PM_POST_SUSPEND:
 	case PM_POST_RESTORE:
-		stop_looking();
+		/* umd.ko may have come in between. */
+		if (prepared && !--prepared)
+			stop_looking();
 		break;
 	}
 	return NOTIFY_DONE;
@@ -125,16 +141,6 @@ static int sleep_notify(struct notifier_block *block, unsigned long event, void 
 
 static struct notifier_block sleep_block = { .notifier_call = sleep_notify };
 #endif
-
-/* Is the system about to freeze its processes, or has it? Context: any. */
-bool umd_clock_may_stop(void)
-{
-#ifdef CONFIG_PM_SLEEP
-	return READ_ONCE(canary) != NULL;
-#else
-	return false;
-#endif
-}
 
 int umd_clock_init(void)
 {

@@ -41,7 +41,7 @@ static inline bool umd_image_is_launched(const struct umd_image *image)
 
 void umd_image_enter(struct umd_image *image, struct umd_image *first);
 
-/* launcher.c: executed in a handler's place first, where that knows nothing of us. */
+/* launcher.c: executed in a handler's place first; see umd_image_is_launched(). */
 extern struct umd_image *umd_launcher;
 
 #endif

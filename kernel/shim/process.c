@@ -91,8 +91,11 @@ static u32 denied(struct task_struct *task)
 
 	if (task != current || task->seccomp.mode != UMD_SECCOMP_MODE_DEAD)
 		return UMD_NONE_DENIED;
-	number = syscall_get_nr(task, task_pt_regs(task)) & ~UMD_DENIED_ELSEWHERE;
-	return syscall_get_arch(task) == AUDIT_ARCH_X86_64 ? number : number | UMD_DENIED_ELSEWHERE;
+	number = syscall_get_nr(task, task_pt_regs(task));
+	if (syscall_get_arch(task) == AUDIT_ARCH_X86_64)
+		return number & ~UMD_DENIED_ELSEWHERE;
+	/* So that none looks like UMD_NONE_DENIED. */
+	return (number & 0x3fffffff) | UMD_DENIED_ELSEWHERE;
 }
 
 /* Context: atomic, under tasklist_lock and the wait queue's lock. */
@@ -398,7 +401,7 @@ int umd_process_spawn(struct umd_image *image, struct file *channel, void *proce
 		if (info)
 			error = call_usermodehelper_exec(info, UMH_WAIT_EXEC);
 		/* It was not even tried while the processes are about to be frozen: after that. */
-	} while (error == -EBUSY && !spawn.installed && umd_clock_may_stop() &&
+	} while (error == -EBUSY && !spawn.installed && READ_ONCE(umd_clock_may_stop) &&
 		 umd_now() < until && !umd_sleep(NSEC_PER_MSEC));
 	if (!error && spawn.launch)
 		error = await_launch(launch, until);
@@ -422,17 +425,21 @@ static struct task_struct *task_of(struct pid *pid)
 	return get_pid_task(pid, PIDTYPE_TGID);
 }
 
-/* Gives it the priority of the calling task, where that is of a real-time class. Context: process, no lock. */
+/*
+ * Gives it the priority of the calling task, where that is of a real-time class, but for one: a handler that has answered, and
+ * computes on, must not keep the processor from its caller, whom nothing but the answer wakes. Context: process, no lock.
+ */
 bool umd_process_lend_priority(struct pid *pid)
 {
 	struct sched_attr attr = {
 		.sched_policy = SCHED_FIFO,
-		.sched_priority = current->rt_priority,
+		.sched_priority = current->rt_priority - 1,
 	};
 	struct task_struct *task;
 	int error;
 
-	if (current->policy != SCHED_FIFO && current->policy != SCHED_RR)
+	if ((current->policy != SCHED_FIFO && current->policy != SCHED_RR) ||
+	    current->rt_priority < 2)
 		return false;
 	task = task_of(pid);
 	if (!task)

@@ -44,6 +44,7 @@ void umd_lock_release(struct umd_lock *lock, unsigned long flags);
 
 struct umd_waitq *umd_waitq_new(size_t count);
 void umd_waitq_free(struct umd_waitq *waitq);
+void umd_waitq_rouse(void);					/* any context */
 void umd_waitq_wake(struct umd_waitq *waitq, size_t index);	/* any context */
 /*
  * These return 0 when ready(context) is true, -ETIME when it is not by `until` (U64_MAX: never);
@@ -61,7 +62,9 @@ void umd_waitq_poll(struct umd_waitq *waitq, size_t index, struct file *file,
 /* clock.c. Times are of its clock, in nanoseconds. */
 u64 umd_now(void);						/* any context */
 u64 umd_clock_due(u64 at);					/* any context */
-bool umd_clock_may_stop(void);					/* any context */
+/* Is the system about to freeze its processes, or has it? Where it is the state of a task that waits says so. */
+extern bool umd_clock_may_stop;
+#define umd_clock_freezable()	(READ_ONCE(umd_clock_may_stop) ? TASK_FREEZABLE_UNSAFE : 0)
 int umd_clock_init(void);
 void umd_clock_exit(void);
 

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Locks, wait queues and timers. All waits are freezable: nobody who waits for a handler, which is frozen itself, keeps the
- * system from going to sleep. "Unsafe" says that locks may be held meanwhile: those of the file system through
- * which a caller came, which nobody needs to go to sleep.
+ * Locks, wait queues and timers. All waits are freezable while the system goes to sleep: nobody who waits for a handler, which is
+ * frozen itself, keeps it awake. "Unsafe" says that locks may be held meanwhile: those of the file system through
+ * which a caller came, which nobody needs to go to sleep. At other times a caller who is frozen, as by a control group, still
+ * wakes up, and leaves what others wait for, before it is.
  */
-#include <linux/hrtimer.h>
 #include <linux/freezer.h>
+#include <linux/hrtimer.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
+#include <linux/list.h>
 #include <linux/poll.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -59,14 +61,19 @@ void umd_lock_release(struct umd_lock *lock, unsigned long flags)
 }
 
 struct umd_waitq {
+	struct list_head all;
 	size_t count;
 	wait_queue_head_t heads[];
 };
+
+static LIST_HEAD(waitqs);
+static DEFINE_SPINLOCK(waitqs_lock);
 
 /* Ownership: the caller's, until umd_waitq_free(). */
 struct umd_waitq *umd_waitq_new(size_t count)
 {
 	struct umd_waitq *waitq = kmalloc(struct_size(waitq, heads, count), GFP_KERNEL);
+	unsigned long flags;
 	size_t i;
 
 	if (!waitq)
@@ -74,13 +81,35 @@ struct umd_waitq *umd_waitq_new(size_t count)
 	waitq->count = count;
 	for (i = 0; i < count; i++)
 		init_waitqueue_head(&waitq->heads[i]);
+	spin_lock_irqsave(&waitqs_lock, flags);
+	list_add(&waitq->all, &waitqs);
+	spin_unlock_irqrestore(&waitqs_lock, flags);
 	return waitq;
 }
 
 /* Nobody waits any more: the owner sees to that. */
 void umd_waitq_free(struct umd_waitq *waitq)
 {
+	unsigned long flags;
+
+	spin_lock_irqsave(&waitqs_lock, flags);
+	list_del(&waitq->all);
+	spin_unlock_irqrestore(&waitqs_lock, flags);
 	kfree(waitq);
+}
+
+/* Has all who wait look whether they may be frozen by now. Context: any. */
+void umd_waitq_rouse(void)
+{
+	struct umd_waitq *waitq;
+	unsigned long flags;
+	size_t i;
+
+	spin_lock_irqsave(&waitqs_lock, flags);
+	list_for_each_entry(waitq, &waitqs, all)
+		for (i = 0; i < waitq->count; i++)
+			wake_up_all(&waitq->heads[i]);
+	spin_unlock_irqrestore(&waitqs_lock, flags);
 }
 
 static wait_queue_head_t *head(struct umd_waitq *waitq, size_t index)
@@ -125,7 +154,7 @@ static int wait(wait_queue_head_t *head, int state, bool (*ready)(void *), void 
 	left = umd_ticks_until(until);
 	init_wait_entry(&entry, 0);
 	for (;;) {
-		interrupted = prepare_to_wait_event(head, &entry, state);
+		interrupted = prepare_to_wait_event(head, &entry, state | umd_clock_freezable());
 		if (ready(context))
 			break;
 		if (interrupted) {
@@ -139,7 +168,8 @@ static int wait(wait_queue_head_t *head, int state, bool (*ready)(void *), void 
 			result = -ETIME;
 			break;
 		}
-		left = schedule_timeout(left);
+		/* Who waits for what is not in the list of all looks by and by. */
+		left = schedule_timeout(left == MAX_SCHEDULE_TIMEOUT ? left : min(left, HZ / 4L));
 		if (ready(context))
 			break;
 	}
@@ -150,7 +180,7 @@ static int wait(wait_queue_head_t *head, int state, bool (*ready)(void *), void 
 /* For the other files here; as umd_waitq_killable(). */
 int umd_wait_killable(wait_queue_head_t *head, bool (*ready)(void *), void *context, u64 until)
 {
-	return wait(head, TASK_KILLABLE | TASK_FREEZABLE_UNSAFE, ready, context, until);
+	return wait(head, TASK_KILLABLE, ready, context, until);
 }
 
 int umd_waitq_killable(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
@@ -169,8 +199,7 @@ int umd_waitq_interruptible(struct umd_waitq *waitq, size_t index, bool (*ready)
 int umd_waitq_until(struct umd_waitq *waitq, size_t index, bool (*ready)(void *),
 		    void *context, u64 until)
 {
-	return wait(head(waitq, index), TASK_UNINTERRUPTIBLE | TASK_FREEZABLE_UNSAFE, ready, context,
-		    until);
+	return wait(head(waitq, index), TASK_UNINTERRUPTIBLE, ready, context, until);
 }
 
 void umd_waitq_poll(struct umd_waitq *waitq, size_t index, struct file *file,

@@ -46,7 +46,7 @@ bool umd_task_has_only(const void *process)
 
 	/* RLIMIT_NOFILE has been 3 since before its first instruction. */
 	for (fd = 0; fd < 3; fd++) {
-		struct file *file = fget(fd);
+		struct file *file = fget_raw(fd);
 		bool good = !file || umd_channel_is(file, process) || umd_sink_is(file);
 
 		if (file)

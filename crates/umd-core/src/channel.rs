@@ -220,7 +220,6 @@ impl<P: Peer> Channel<P> {
         wanted: Wanted,
         deadline: Instant,
     ) -> Result<Answer, Lost> {
-        let _attention = peer.attend();
         let length = u32::try_from(request.len()).unwrap_or(u32::MAX);
         let mut id = 0;
         let exchanged = self.state.lend(
@@ -253,6 +252,8 @@ impl<P: Peer> Channel<P> {
                 Ok(())
             },
             || {
+                // Only now: the deadline holds already, and nobody else's turn has begun when it is over.
+                let _attention = peer.attend();
                 peer.wake(Queue::Handler);
                 // The deadline ends this wait too, by its timer; whether by a signal or not is seen
                 // from whether there is a result.

@@ -6,11 +6,14 @@
 //! | --- | --- | --- |
 //! | execveat | any filter that does not list it | its path lies at [`GATE`]: the launcher's own |
 //! | prctl | any filter that does not list it | it is `PR_GET_SECCOMP`, by which a runtime learns that nothing is left for it to give up |
-//! | mmap | compute | the memory is private, anonymous and not executable |
+//! | mmap | compute | the memory is private, anonymous, not of huge pages, and not executable |
+//! | madvise | compute | it is not for pages to be shared with others that are the same |
+//! | futex | compute | it is none that inherits priority, whose owner it names |
 //! | mprotect | compute | the memory is not executable |
 //! | prlimit64 | compute | it sets nothing, and the process is 0 |
 //! | kill, tkill, tgkill | basic, system-root, and custom if it lists them | the process is its own |
-//! | prlimit64, setpriority, ioprio_set, sched_setaffinity, sched_setattr, sched_setparam, sched_setscheduler | the same | the process is 0, its own |
+//! | prlimit64, setpriority, ioprio_set, sched_setaffinity, sched_setattr, sched_setparam, sched_setscheduler | the same | the process is 0, or its own id |
+//! | fcntl, ioctl | the same | it does not say who is sent a signal when a file is ready, or which |
 //!
 //! All else is as [`Lockdown::calls`] says. A call by another convention (32 bits, x32) ends the process.
 
@@ -76,8 +79,21 @@ const KILL: u32 = 0x8000_0000;
 
 const PR_GET_SECCOMP: u32 = 21;
 const PROT_EXEC: u32 = 4;
-/// MAP_PRIVATE | MAP_ANONYMOUS
+/// MAP_TYPE | MAP_ANONYMOUS | MAP_HUGETLB, and of these MAP_PRIVATE | MAP_ANONYMOUS.
+const MAP_KIND: u32 = 0x4_002f;
 const PRIVATE: u32 = 0x22;
+const MADV_MERGEABLE: u32 = 12;
+/// Locks with inheritance of priority name their owner, who can be any process: FUTEX_LOCK_PI, FUTEX_UNLOCK_PI,
+/// FUTEX_TRYLOCK_PI, FUTEX_WAIT_REQUEUE_PI, FUTEX_CMP_REQUEUE_PI, FUTEX_LOCK_PI2.
+const FUTEX_OF_OTHERS: [u32; 6] = [6, 7, 8, 11, 12, 13];
+const FUTEX_CMD_MASK: u32 = 0x7f;
+const PRIO_PROCESS: u32 = 0;
+const IOPRIO_WHO_PROCESS: u32 = 1;
+const F_SETOWN: u32 = 8;
+const F_SETSIG: u32 = 10;
+const F_SETOWN_EX: u32 = 15;
+const FIOSETOWN: u32 = 0x8901;
+const SIOCSPGRP: u32 = 0x8902;
 
 /// A filter.
 ///
@@ -94,48 +110,12 @@ pub struct Program {
 enum Test {
     /// All its 64 bits are this value's.
     Is(u32),
+    /// All its 64 bits are one of these.
+    Either(u32, u32),
     /// Of the bits of `mask` exactly these are set; the upper half does not matter.
     Has { mask: u32, bits: u32 },
-}
-
-/// What a process may do to itself and not to others, who are handlers of the same user.
-fn own(pid: u32) -> [(Syscall, Own); 10] {
-    [
-        (Syscall::KILL, Own::One([(0, Test::Is(pid))])),
-        (Syscall::TKILL, Own::One([(0, Test::Is(pid))])),
-        (Syscall::TGKILL, Own::One([(0, Test::Is(pid))])),
-        (Syscall::PRLIMIT64, ITSELF),
-        (Syscall::SCHED_SETAFFINITY, ITSELF),
-        (Syscall::SCHED_SETATTR, ITSELF),
-        (Syscall::SCHED_SETPARAM, ITSELF),
-        (Syscall::SCHED_SETSCHEDULER, ITSELF),
-        // PRIO_PROCESS and IOPRIO_WHO_PROCESS, and itself.
-        (
-            Syscall::SETPRIORITY,
-            Own::Two([(0, Test::Is(0)), (1, Test::Is(0))]),
-        ),
-        (
-            Syscall::IOPRIO_SET,
-            Own::Two([(0, Test::Is(1)), (1, Test::Is(0))]),
-        ),
-    ]
-}
-
-const ITSELF: Own = Own::One([(0, Test::Is(0))]);
-
-/// By which arguments it can be told that a process means itself.
-enum Own {
-    One([(u32, Test); 1]),
-    Two([(u32, Test); 2]),
-}
-
-impl Own {
-    const fn as_slice(&self) -> &[(u32, Test)] {
-        match self {
-            Self::One(tests) => tests,
-            Self::Two(tests) => tests,
-        }
-    }
+    /// Of the bits of `mask` others are set than these; the upper half does not matter, to the kernel either.
+    HasNot { mask: u32, bits: u32 },
 }
 
 impl Program {
@@ -195,28 +175,73 @@ impl Program {
         match lockdown {
             Lockdown::Compute => {
                 let own = Test::Has {
-                    mask: PRIVATE,
+                    mask: MAP_KIND,
                     bits: PRIVATE,
                 };
                 self.test(Syscall::MMAP, &[(2, no_code), (3, own)], KILL);
                 self.test(Syscall::MPROTECT, &[(2, no_code)], KILL);
+                let not = |mask, bits| Test::HasNot { mask, bits };
+                self.test(
+                    Syscall::MADVISE,
+                    &[(2, not(u32::MAX, MADV_MERGEABLE))],
+                    KILL,
+                );
+                let futex = FUTEX_OF_OTHERS.map(|bits| (1, not(FUTEX_CMD_MASK, bits)));
+                self.test(Syscall::FUTEX, &futex, KILL);
                 self.test(
                     Syscall::PRLIMIT64,
                     &[(0, Test::Is(0)), (2, Test::Is(0))],
                     KILL,
                 );
             }
-            Lockdown::Basic | Lockdown::SystemRoot | Lockdown::Custom(_) => {
-                let custom = matches!(lockdown, Lockdown::Custom(_));
-                for (call, tests) in own(pid) {
-                    // What is not listed is the end.
-                    if !custom || allowed.contains(call) {
-                        self.test(call, tests.as_slice(), REFUSE);
-                    }
-                }
-            }
+            Lockdown::Basic | Lockdown::SystemRoot => self.only_itself(&Syscalls::ALL, pid),
+            // What is not listed is the end.
+            Lockdown::Custom(_) => self.only_itself(allowed, pid),
             Lockdown::Strict | Lockdown::Unconfined => {}
         }
+    }
+
+    /// What a process may do to itself and not to others, who are handlers of the same user: of these calls, those
+    /// in the set.
+    fn only_itself(&mut self, set: &Syscalls, pid: u32) {
+        let mut tested = |call, tests: &[(u32, Test)]| {
+            if set.contains(call) {
+                self.test(call, tests, REFUSE);
+            }
+        };
+        for call in [Syscall::KILL, Syscall::TKILL, Syscall::TGKILL] {
+            tested(call, &[(0, Test::Is(pid))]);
+        }
+        for call in [
+            Syscall::PRLIMIT64,
+            Syscall::SCHED_SETAFFINITY,
+            Syscall::SCHED_SETATTR,
+            Syscall::SCHED_SETPARAM,
+            Syscall::SCHED_SETSCHEDULER,
+        ] {
+            tested(call, &[(0, Test::Either(0, pid))]);
+        }
+        let itself = (1, Test::Either(0, pid));
+        tested(Syscall::SETPRIORITY, &[(0, Test::Is(PRIO_PROCESS)), itself]);
+        tested(
+            Syscall::IOPRIO_SET,
+            &[(0, Test::Is(IOPRIO_WHO_PROCESS)), itself],
+        );
+        let not = |value| {
+            (
+                1,
+                Test::HasNot {
+                    mask: u32::MAX,
+                    bits: value,
+                },
+            )
+        };
+        // By which others are sent signals when a file is ready.
+        tested(
+            Syscall::FCNTL,
+            &[not(F_SETOWN), not(F_SETSIG), not(F_SETOWN_EX)],
+        );
+        tested(Syscall::IOCTL, &[not(FIOSETOWN), not(SIOCSPGRP)]);
     }
 
     /// A call whose arguments pass all tests is made, else this is what becomes of it.
@@ -239,10 +264,23 @@ impl Program {
                     self.push(Instruction::load(at.saturating_add(4)));
                     self.push(Instruction::new(JUMP_EQUAL, 0, left, 0));
                 }
+                Test::Either(one, other) => {
+                    self.push(Instruction::load(at));
+                    self.push(Instruction::new(JUMP_EQUAL, 1, 0, one));
+                    let fails = left.saturating_add(2);
+                    self.push(Instruction::new(JUMP_EQUAL, 0, fails, other));
+                    self.push(Instruction::load(at.saturating_add(4)));
+                    self.push(Instruction::new(JUMP_EQUAL, 0, left, 0));
+                }
                 Test::Has { mask, bits } => {
                     self.push(Instruction::load(at));
                     self.push(Instruction::new(AND, 0, 0, mask));
                     self.push(Instruction::new(JUMP_EQUAL, 0, left, bits));
+                }
+                Test::HasNot { mask, bits } => {
+                    self.push(Instruction::load(at));
+                    self.push(Instruction::new(AND, 0, 0, mask));
+                    self.push(Instruction::new(JUMP_EQUAL, left, 0, bits));
                 }
             }
         }
@@ -271,7 +309,8 @@ impl Test {
     const fn length(self) -> u8 {
         match self {
             Self::Is(_) => 4,
-            Self::Has { .. } => 3,
+            Self::Either(..) => 5,
+            Self::Has { .. } | Self::HasNot { .. } => 3,
         }
     }
 }
@@ -448,6 +487,31 @@ mod tests {
             ),
             (Lockdown::Compute, Syscall::MMAP, memory(3, 0x21), KILL),
             (Lockdown::Compute, Syscall::MMAP, memory(3, 0x02), KILL),
+            (Lockdown::Compute, Syscall::MMAP, memory(3, 0x23), KILL),
+            (Lockdown::Compute, Syscall::MMAP, memory(3, 0x2a), KILL),
+            (Lockdown::Compute, Syscall::MMAP, memory(3, 0x4_0022), KILL),
+            (Lockdown::Compute, Syscall::MMAP, memory(3, 0x4_0023), KILL),
+            (Lockdown::Compute, Syscall::MADVISE, at(2, 4), ALLOW),
+            (Lockdown::Compute, Syscall::MADVISE, at(2, 12), KILL),
+            (Lockdown::Compute, Syscall::MADVISE, at(2, 12 | high), KILL),
+            (Lockdown::Compute, Syscall::FUTEX, at(1, 0x80), ALLOW),
+            (Lockdown::Compute, Syscall::FUTEX, at(1, 9), ALLOW),
+            (Lockdown::Compute, Syscall::FUTEX, at(1, 6), KILL),
+            (Lockdown::Compute, Syscall::FUTEX, at(1, 0x86), KILL),
+            (Lockdown::Compute, Syscall::FUTEX, at(1, 13), KILL),
+            (Lockdown::Basic, Syscall::FCNTL, at(1, 2), ALLOW),
+            (Lockdown::Basic, Syscall::FCNTL, at(1, 8), REFUSE),
+            (Lockdown::Basic, Syscall::FCNTL, at(1, 10 | high), REFUSE),
+            (all, Syscall::FCNTL, at(1, 15), REFUSE),
+            (all, Syscall::IOCTL, at(1, 0x5401), ALLOW),
+            (all, Syscall::IOCTL, at(1, 0x8902), REFUSE),
+            (none, Syscall::IOCTL, at(1, 0x5401), KILL),
+            (
+                Lockdown::Basic,
+                Syscall::SCHED_SETAFFINITY,
+                at(0, PID.into()),
+                ALLOW,
+            ),
             (Lockdown::Compute, Syscall::MPROTECT, memory(1, 0), ALLOW),
             (Lockdown::Compute, Syscall::MPROTECT, memory(5, 0), KILL),
             (Lockdown::Compute, Syscall::PRLIMIT64, at(1, 3), ALLOW),

@@ -259,8 +259,8 @@ pub trait Peer: Clock + Sized {
     /// The handler has answered a request whose caller is gone: it is free again.
     fn drained(&self);
 
-    /// An exchange is about to begin; what this returns is dropped when it is over, whichever way. Context of both: the
-    /// caller's, without a lock.
+    /// A request is under way, and its caller about to wait; what this returns is dropped when the wait is over, whichever
+    /// way. Context of both: the caller's, without a lock.
     fn attend(&self) -> Self::Attention<'_>;
 
     /// A request is under way. For the record; called with the channel's lock held.

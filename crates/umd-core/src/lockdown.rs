@@ -70,12 +70,17 @@ pub const COMPUTE: Syscalls = SERVE.with(&[
     Syscall::SET_ROBUST_LIST,
     Syscall::SET_TID_ADDRESS,
     Syscall::SIGALTSTACK,
+    // How much memory there is, for a C library that sorts.
+    Syscall::SYSINFO,
     Syscall::WRITEV,
 ]);
 
 /// What a standard library asks for at its start and can do without: under [`Lockdown::Compute`] these fail with
 /// `EPERM`, where any other call is the end.
 pub const MISSED: Syscalls = Syscalls::of(&[
+    Syscall::FSTAT,
+    Syscall::IOCTL,
+    Syscall::NEWFSTATAT,
     Syscall::OPENAT,
     Syscall::READLINK,
     Syscall::READLINKAT,
@@ -113,13 +118,30 @@ pub const HARMFUL: Syscalls = Syscalls::of(&[
     Syscall::MOUNT_SETATTR,
     Syscall::MOVE_MOUNT,
     Syscall::OPEN_TREE,
+    Syscall::OPEN_TREE_ATTR,
     Syscall::PIVOT_ROOT,
     Syscall::SETNS,
     Syscall::UMOUNT2,
     Syscall::UNSHARE,
+    // What outlives it and no limit counts, and others can come by.
+    Syscall::MQ_OPEN,
+    Syscall::MQ_UNLINK,
+    Syscall::MSGCTL,
+    Syscall::MSGGET,
+    Syscall::MSGRCV,
+    Syscall::MSGSND,
+    Syscall::SEMCTL,
+    Syscall::SEMGET,
+    Syscall::SEMOP,
+    Syscall::SEMTIMEDOP,
+    Syscall::SHMAT,
+    Syscall::SHMCTL,
+    Syscall::SHMDT,
+    Syscall::SHMGET,
     // Surfaces.
     Syscall::ADD_KEY,
     Syscall::BPF,
+    Syscall::IO_SETUP,
     Syscall::IO_URING_ENTER,
     Syscall::IO_URING_REGISTER,
     Syscall::IO_URING_SETUP,
@@ -130,13 +152,17 @@ pub const HARMFUL: Syscalls = Syscalls::of(&[
     Syscall::REQUEST_KEY,
     Syscall::SOCKET,
     Syscall::SOCKETPAIR,
+    Syscall::SYSLOG,
     Syscall::USERFAULTFD,
 ]);
 
 /// What no [`Lockdown::Custom`] has, even if it lists them: these fail with `EPERM`. All handlers are one user, and
-/// nothing but this keeps one from sending signals to another; and who asks to be traced by its parent, the kernel,
-/// is never buried. [`filter`](crate::filter) lets the plain signals to itself pass.
+/// nothing but this keeps one from sending signals to another; who asks to be traced by its parent, the kernel,
+/// is never buried; and a ring of io_uring makes system calls that no filter sees. [`filter`](crate::filter) lets the plain signals to itself pass.
 pub const NEVER: Syscalls = Syscalls::of(&[
+    Syscall::IO_URING_ENTER,
+    Syscall::IO_URING_REGISTER,
+    Syscall::IO_URING_SETUP,
     Syscall::PTRACE,
     Syscall::PIDFD_SEND_SIGNAL,
     Syscall::RT_SIGQUEUEINFO,

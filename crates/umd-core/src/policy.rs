@@ -3,7 +3,7 @@
 
 use crate::lockdown::Lockdown;
 
-/// A point in time: nanoseconds on the host's monotonic clock (`CLOCK_MONOTONIC`).
+/// A point in time: nanoseconds on the host's clock for deadlines, which never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(u64);
 
@@ -90,8 +90,9 @@ pub enum Framing {
 pub enum Priority {
     /// As any process, with this nice value: -20 (first) to 19 (last).
     Nice(i8),
-    /// As [`Nice(0)`](Self::Nice), but as long as a caller of a real-time class (SCHED_FIFO, SCHED_RR) waits for it,
-    /// in SCHED_FIFO with that caller's priority: so no process that the caller may push aside can starve it.
+    /// As [`Nice(0)`](Self::Nice), but while it works on the request of a caller of a real-time class (SCHED_FIFO, SCHED_RR), in
+    /// SCHED_FIFO with that caller's priority less one, so that it cannot keep the processor from the caller. Nothing of a lower
+    /// priority than that can starve it. A caller of priority 1 lends none, and a caller in the queue none yet.
     Inherit,
 }
 

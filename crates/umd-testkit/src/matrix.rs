@@ -634,7 +634,7 @@ pub const MATRIX: &[Behaviour] = &[
         "makes rings for asynchronous I/O",
         Try::Rings,
         told! {
-            "io_uring_setup" => EMFILE,
+            "io_uring_setup" => EPERM,
             "io_setup" => GOOD,
             "io_submit of a poll of its channel" => GOOD,
         },

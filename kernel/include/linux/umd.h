@@ -23,7 +23,7 @@ enum umd_framing {
 enum umd_lockdown {
 	UMD_LOCKDOWN_DEFAULT = 0,	/* UMD_STRICT here; UMD_BASIC for <linux/usermode_driver.h> */
 	UMD_STRICT = 1,			/* all but read and write of its channel */
-	UMD_BASIC = 2,			/* capabilities, new privileges, the system's files; any system call */
+	UMD_BASIC = 2,			/* capabilities, new privileges, the system's files, what reaches others */
 	UMD_SYSTEM_ROOT = 3,		/* as UMD_BASIC, but it sees the system's files */
 	UMD_UNCONFINED = 4,		/* nothing: it is root, as handlers of the in-tree facility were */
 	UMD_COMPUTE = 5,		/* as UMD_STRICT, but memory, locks, clocks: for standard libraries */
@@ -33,13 +33,13 @@ enum umd_lockdown {
 /* When a handler runs, among the others of the system. */
 enum umd_priority {
 	UMD_PRIORITY_NICE = 0,		/* always with its nice value */
-	UMD_PRIORITY_INHERIT = 1,	/* with the priority of a real-time caller while that waits for it */
+	UMD_PRIORITY_INHERIT = 1,	/* one below a real-time caller's priority while that is served */
 };
 
 /*
  * What a handler gives up, and what it is given; a member of the two structures below. 0 stands for the default.
  *
- * @lockdown:		enum umd_lockdown; docs/security.md has the table
+ * @lockdown:		enum umd_lockdown; docs/lockdown.md has the table
  * @syscalls:		for UMD_CUSTOM: the numbers (x86_64, below 512) of system calls that it may make, and
  * @syscalls_count:	how many there are
  * @memory_max:		its address space in bytes; 0: 64 MiB

@@ -221,6 +221,10 @@ static void serve(const struct asked *asked, char **arguments, int count)
 	case 'q': /* echoes, and exits */
 		write_all(reply, out);
 		exit(asked->number);
+	case 'o': /* echoes, and computes */
+		write_all(reply, out);
+		for (;;)
+			asm volatile("");
 	case 'h': /* hangs */
 		hang();
 		break;

@@ -29,7 +29,7 @@ pub unsafe trait Timed: Send + Sync + Sized {
     fn fire(&self);
 }
 
-/// A one-shot timer on `CLOCK_MONOTONIC`.
+/// A one-shot timer on the clock of deadlines. It may fire early, where that stood still.
 ///
 /// # Invariants
 ///

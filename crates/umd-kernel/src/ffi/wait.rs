@@ -37,7 +37,7 @@ unsafe extern "C" {
     fn umd_now() -> u64;
 }
 
-/// The time on `CLOCK_MONOTONIC`. Context: any.
+/// The time on the clock of deadlines. Context: any.
 pub fn now() -> Instant {
     // SAFETY: no precondition.
     Instant::from_nanos(unsafe { umd_now() })

@@ -119,7 +119,7 @@ impl Process {
         self.worker
     }
 
-    /// The task has passed the host's checks, and strict mode is in force.
+    /// The task has passed the host's checks.
     pub fn is_confined(&self) -> bool {
         self.confined.load(Ordering::Acquire)
     }

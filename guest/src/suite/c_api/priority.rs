@@ -34,6 +34,10 @@ pub(crate) const TOPIC: Topic = Topic {
             "inherited: a handler that computes in its caller's class is ended in time",
             deadline,
         ),
+        test(
+            "inherited: a handler that has answered does not keep the processor",
+            computes_on,
+        ),
         test("nice is what was asked for", nice),
         test("priorities that there are not are refused", refused),
     ],
@@ -141,6 +145,23 @@ fn deadline(context: &Context) -> Result<()> {
     ensure!(result == Err(Errno::TIMEDOUT), "it gave {result:?}");
     let nanos = text.trim().parse().context("the caller's time")?;
     context.at_deadline(DEADLINE, Duration::from_nanos(nanos))?;
+    managed.echo()
+}
+
+fn computes_on(context: &Context) -> Result<()> {
+    let managed = load(INHERIT, 0)?;
+    let pid = managed.pid()?;
+    let api = Api::open()?;
+    let ask = api.as_fd().try_clone_to_owned()?;
+    let caller = on_one_processor(pid, || {
+        Actor::fifo(CALLER, ask, &["later", "50", "m-ask 0 o 64 64 0"])
+    })?;
+    let (result, text) = caller.wait()?;
+    ensure!(result == Ok(()), "it gave {result:?}");
+    let nanos = text.trim().parse().context("the caller's time")?;
+    context.at_once(Duration::from_nanos(nanos))?;
+    // It reads no more.
+    managed.api.bad("m-ask 0 e 64 64 0", Errno::TIMEDOUT)?;
     managed.echo()
 }
 
