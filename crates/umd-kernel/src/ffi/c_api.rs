@@ -61,7 +61,7 @@ unsafe fn policy(options: *const Options) -> Result<Policy, Errno> {
     };
     // SAFETY: by this function's contract.
     let options = unsafe { options.as_ref() };
-    if options.size as usize != size_of::<Options>() {
+    if options.size as usize != size_of::<Options>() || options.reserved != 0 {
         return Err(Errno::EINVAL);
     }
     // SAFETY: by this function's contract.

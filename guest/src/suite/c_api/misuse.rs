@@ -293,14 +293,14 @@ fn bad_options(context: &Context) -> Result<()> {
     let api = Api::open()?;
     api.good("name 0 c-options")?;
     let calls = [
-        "load-with 0 static 5 0",
+        "load-with 0 static 7 0",
         "load-with 0 static 4294967295 0",
         "load-short 0 0",
         "load-short 0 3",
-        "load-short 0 23",
+        "load-short 0 55",
     ];
     refused(context, &api, &calls, Errno::INVAL)?;
-    let process = Process::load("c-options", "load-short 0 24")?.fork()?;
+    let process = Process::load("c-options", "load-short 0 56")?.fork()?;
     process.echo()
 }
 
