@@ -121,11 +121,12 @@ fn compare(before: &Holdings, after: &Holdings, rounds: u32) -> Result<()> {
     );
     // A single object that every round leaves would be `rounds` objects more in its cache. Whatever
     // else a kernel does in that time moves no cache by three quarters as much: a page more of the
-    // smallest objects, and all of them count, is 512.
+    // smallest objects, and all of them count, is 512. Over few rounds a handful of pages more is nothing yet.
+    let limit = (i64::from(rounds) * 3 / 4).max(100);
     for (name, count) in &after.slabs {
         let grown = count - before.slabs.get(name).copied().unwrap_or_default();
         ensure!(
-            grown < i64::from(rounds) * 3 / 4,
+            grown < limit,
             "slab cache {name} has {grown} objects more after {rounds} rounds"
         );
     }

@@ -71,7 +71,7 @@ pub(crate) const TOPIC: Topic = Topic {
 
 /// Rounds of the last test: each waits for grace periods for more than a second.
 const WARM_UP: u32 = 5;
-const ROUNDS: u32 = 160;
+const ROUNDS: u32 = 60;
 
 /// Loads umd with this parameter, and the sample, unless they are there like that.
 fn sample_with(protect: &str) -> Result<()> {
