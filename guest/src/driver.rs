@@ -13,6 +13,18 @@ use crate::time::{ms, until};
 /// Where all drivers are.
 const ROOT: &str = "/sys/kernel/umd";
 
+/// The elements of a lockdown that a handler with a filter or in strict mode has by itself.
+pub(crate) const ELEMENTS: [&str; 8] = [
+    "root",
+    "ids",
+    "capabilities",
+    "no-new-privs",
+    "processes",
+    "files",
+    "limits",
+    "system-calls",
+];
+
 /// A driver, whether it is there or not.
 #[derive(Clone, Copy)]
 pub(crate) struct Driver(pub(crate) &'static str);

@@ -6,7 +6,7 @@ use std::fs;
 use anyhow::{Context as _, Result, ensure};
 use rustix::io::Errno;
 
-use crate::driver::Driver;
+use crate::driver::{Driver, ELEMENTS};
 use crate::harness::{Context, Topic, test};
 use crate::process;
 use crate::session::{self, Session};
@@ -67,17 +67,7 @@ fn in_force(_: &Context) -> Result<()> {
     let session = load()?;
     session.call("clock now")?.expect(b"true")?;
     let driver = Driver(NAME);
-    let elements = [
-        "root",
-        "ids",
-        "capabilities",
-        "no-new-privs",
-        "processes",
-        "files",
-        "limits",
-        "system-calls",
-    ];
-    driver.expect_lockdown("compute", &elements)?;
+    driver.expect_lockdown("compute", &ELEMENTS)?;
     let pid = driver.pid()?;
     for (field, wanted) in [
         ("Seccomp", "2"),

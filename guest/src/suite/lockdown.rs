@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::io::Errno;
 
 use crate::actor::{self, Actor};
-use crate::driver::Driver;
+use crate::driver::{Driver, ELEMENTS};
 use crate::harness::{Context, Topic, test};
 use crate::sample::{self, DRIVER, MODULE};
 use crate::{kernel, modules, process};
@@ -80,17 +80,7 @@ fn confinement_of(driver: Driver) -> Result<()> {
         ensure!(found == wanted, "{field}: {found}, not {wanted}");
     }
     driver.expect("lockdown_in_force", "strict")?;
-    let elements = [
-        "root",
-        "ids",
-        "capabilities",
-        "no-new-privs",
-        "processes",
-        "files",
-        "limits",
-        "system-calls",
-    ];
-    driver.expect_lockdown("strict", &elements)
+    driver.expect_lockdown("strict", &ELEMENTS)
 }
 
 fn descriptors(_: &Context) -> Result<()> {

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::{BASIC, COMPUTE, CUSTOM, Managed, Process, STRICT, SYSTEM_ROOT, UNCONFINED, field};
 use crate::c_api;
-use crate::driver::Driver;
+use crate::driver::{Driver, ELEMENTS};
 use crate::harness::{Context, Topic, test};
 use crate::kernel::Log;
 use crate::process;
@@ -240,17 +240,7 @@ fn filtered(process: &Process, profile: &str) -> Result<()> {
         let found = process::status(pid, field)?;
         ensure!(found == wanted, "{field}: {found}, not {wanted}");
     }
-    let elements = [
-        "root",
-        "ids",
-        "capabilities",
-        "no-new-privs",
-        "processes",
-        "files",
-        "limits",
-        "system-calls",
-    ];
-    Driver(NAME).expect_lockdown(profile, &elements)
+    Driver(NAME).expect_lockdown(profile, &ELEMENTS)
 }
 
 fn compute(_: &Context) -> Result<()> {
