@@ -450,9 +450,9 @@ bool umd_process_lend_priority(struct pid *pid)
 }
 
 /* Takes it back. Context: process, no lock. */
-void umd_process_take_priority(struct pid *pid, int nice)
+void umd_process_take_priority(struct pid *pid)
 {
-	struct sched_attr attr = { .sched_policy = SCHED_NORMAL, .sched_nice = nice };
+	struct sched_attr attr = { .sched_policy = SCHED_NORMAL };
 	struct task_struct *task = task_of(pid);
 
 	if (!task)

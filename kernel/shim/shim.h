@@ -106,7 +106,7 @@ int umd_process_spawn(struct umd_image *image, struct file *channel, void *proce
 		      bool *watched);
 void umd_process_kill(struct pid *pid);				/* any context */
 bool umd_process_lend_priority(struct pid *pid);		/* process context */
-void umd_process_take_priority(struct pid *pid, int nice);	/* process context */
+void umd_process_take_priority(struct pid *pid);		/* process context */
 int umd_process_number(struct pid *pid);			/* any context; 0 for NULL */
 void umd_process_put(struct pid *pid);				/* any context; NULL is fine */
 int umd_process_init(void);

@@ -90,7 +90,7 @@ struct umd_driver_config {
 	u32 request_max;
 	u32 queue_max;
 	u32 restart_budget;
-	u32 reserved;
+	u32 reserved;			/* 0 */
 	u64 restart_window_ns;
 	const char *kmod;
 	struct umd_confinement confinement;

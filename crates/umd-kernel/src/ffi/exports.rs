@@ -178,7 +178,8 @@ unsafe fn register(config: *const Config) -> Result<Box<Registration>, Errno> {
     let config = NonNull::new(config.cast_mut()).ok_or(Errno::EINVAL)?;
     // SAFETY: by this function's contract.
     let config = unsafe { config.as_ref() };
-    if config.size as usize != size_of::<Config>() || config.name.is_null() {
+    let sized = config.size as usize == size_of::<Config>() && config.reserved == 0;
+    if !sized || config.name.is_null() {
         return Err(Errno::EINVAL);
     }
     // SAFETY: a name is terminated, by this function's contract.

@@ -23,7 +23,7 @@ unsafe extern "C" {
     ) -> c_int;
     fn umd_process_kill(pid: *mut c_void);
     fn umd_process_lend_priority(pid: *mut c_void) -> bool;
-    fn umd_process_take_priority(pid: *mut c_void, nice: c_int);
+    fn umd_process_take_priority(pid: *mut c_void);
     fn umd_process_number(pid: *mut c_void) -> c_int;
     fn umd_process_put(pid: *mut c_void);
     fn umd_task_is(pid: *const c_void) -> bool;
@@ -114,7 +114,7 @@ impl Drop for LentPriority<'_> {
     fn drop(&mut self) {
         if let Some(pid) = self.0.get() {
             // SAFETY: by its invariant it owns a reference.
-            unsafe { umd_process_take_priority(pid.as_ptr(), 0) };
+            unsafe { umd_process_take_priority(pid.as_ptr()) };
         }
     }
 }

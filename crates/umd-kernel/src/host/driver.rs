@@ -212,7 +212,11 @@ impl Driver {
 
     /// What handlers give up in fact: one that is linked dynamically needs the system's files.
     pub fn profile(&self) -> Lockdown {
-        match (self.policy.lockdown, self.dynamic.load(Ordering::Relaxed)) {
+        self.profile_of(self.dynamic.load(Ordering::Relaxed))
+    }
+
+    fn profile_of(&self, dynamic: bool) -> Lockdown {
+        match (self.policy.lockdown, dynamic) {
             (Lockdown::Basic, true) => Lockdown::SystemRoot,
             (lockdown, _) => lockdown,
         }
@@ -239,11 +243,7 @@ impl Driver {
     /// `EBUSY` where there is one, `ESHUTDOWN` where the driver goes away, those of the staging.
     pub fn provide(&self, program: &CStr, blob: &[u8]) -> Result<(), Errno> {
         let dynamic = elf::has_interpreter(blob);
-        let profile = match (self.policy.lockdown, dynamic) {
-            (Lockdown::Basic, true) => Lockdown::SystemRoot,
-            (lockdown, _) => lockdown,
-        };
-        let image = Image::stage(program, blob, profile, &self.policy)?;
+        let image = Image::stage(program, blob, self.profile_of(dynamic), &self.policy)?;
         let image = Arc::try_new(image).map_err(|error| error.errno())?;
         let mut given = Some(image);
         self.update_inner(|inner| {

@@ -93,11 +93,7 @@ pub static FILES: [File; 16] = [
     }),
     read_only(c"lockdown", lockdown),
     read_only(c"lockdown_in_force", |driver, text| {
-        text.push(if driver.is_confined() {
-            driver.profile().name()
-        } else {
-            "none"
-        });
+        text.push(profile_in_force(driver));
     }),
     File {
         name: c"deadline_ms",
@@ -122,16 +118,24 @@ pub static FILES: [File; 16] = [
     },
 ];
 
+/// The profile that the handlers are under; without a confined one, none.
+fn profile_in_force(driver: &Driver) -> &'static str {
+    match driver.is_confined() {
+        true => driver.profile().name(),
+        false => "none",
+    }
+}
+
 /// A table: what was asked for, and what is in force, element by element. The profile's own line comes first.
 fn lockdown(driver: &Driver, text: &mut Text<'_>) {
     let requested = super::lockdown::requested(driver.profile());
     let in_force = driver.in_force();
     text.row("element", "requested", "in-force");
-    let profile = match driver.is_confined() {
-        true => driver.profile().name(),
-        false => "none",
-    };
-    text.row("profile", driver.lockdown().name(), profile);
+    text.row(
+        "profile",
+        driver.lockdown().name(),
+        profile_in_force(driver),
+    );
     let word = |set: Elements, element| if set.contains(element) { "yes" } else { "no" };
     for element in Element::ALL {
         let (asked, found) = (word(requested, element), word(in_force, element));
