@@ -99,7 +99,7 @@ fn meddle(script: &mut Script<'_>, host: &Host<2>) {
         1 => host.restart(),
         2 => host.update(Lifecycle::withdrawn),
         3 => host.update(Lifecycle::loaded),
-        4 => replenish(host),
+        4 => drop(replenish(host)),
         5 => drop(start(host)),
         6 => {
             let millis = script.byte().into();

@@ -6,6 +6,18 @@ const INTERPRETER: u32 = 3;
 /// Size of a program header of a 64-bit executable.
 const PROGRAM_HEADER: usize = 56;
 
+/// `EM_X86_64`.
+const X86_64: usize = 62;
+/// `ET_EXEC` and `ET_DYN`.
+const EXECUTABLE: core::ops::RangeInclusive<usize> = 2..=3;
+
+/// Is this a file that an x86-64 kernel would execute, as far as its head says?
+pub fn is_executable(file: &[u8]) -> bool {
+    file.starts_with(b"\x7fELF\x02\x01")
+        && number(file, 18, 2) == Some(X86_64)
+        && number(file, 16, 2).is_some_and(|kind| EXECUTABLE.contains(&kind))
+}
+
 /// Does this 64-bit ELF file name an interpreter, a dynamic linker, which must be found in the file system?
 /// False for what is no such file: the kernel will not execute that anyway.
 pub fn has_interpreter(file: &[u8]) -> bool {
@@ -58,6 +70,21 @@ mod tests {
             file.extend(header);
         }
         file
+    }
+
+    #[test]
+    fn executables_are_told_from_other_files() {
+        let mut file = elf(&[1]);
+        assert!(!is_executable(&file), "for no machine");
+        (file[16], file[18]) = (2, 62);
+        assert!(is_executable(&file));
+        for (at, value) in [(0, b'!'), (4, 1), (16, 1), (18, 40), (19, 1)] {
+            let mut wrong = file.clone();
+            wrong[at] = value;
+            assert!(!is_executable(&wrong), "byte {at}");
+        }
+        assert!(!is_executable(&file[..18]));
+        assert!(!is_executable(b"#!/bin/sh"));
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use crate::error::{Errno, Error, Seen, StartError};
 use crate::host::{Host, Interrupted, Lost, Processes};
-use crate::lifecycle::{Admission, Served, WorkerId};
+use crate::lifecycle::{Admission, Served, Supply, WorkerId};
 use crate::policy::{Instant, Span};
 use crate::transfer::{Answer, Ended, Withdrawn};
 
@@ -64,13 +64,18 @@ pub fn start<const SLOTS: usize, H: Host<SLOTS>>(host: &H) -> Result<(), Error> 
 }
 
 /// Starts the handlers that the policy wants ready beyond the callers' own. A host with spares
-/// calls this off its callers' path after each death. Context: may sleep.
-pub fn replenish<const SLOTS: usize, H: Host<SLOTS>>(host: &H) {
+/// calls this off its callers' path after each death, and again at the instant that it returns, which is later than now. Context:
+/// may sleep.
+pub fn replenish<const SLOTS: usize, H: Host<SLOTS>>(host: &H) -> Instant {
     loop {
         let now = host.now();
-        let (worker, limit) =
+        let (supply, limit) =
             host.update(|lifecycle| (lifecycle.replenish(now), lifecycle.policy().start_deadline));
-        let Some(worker) = worker else { return };
+        let worker = match supply {
+            Supply::Enough => return Instant::NEVER,
+            Supply::From(instant) => return instant,
+            Supply::Start(worker) => worker,
+        };
         match host.start(worker, now.after(limit)) {
             Ok(_) => {
                 if !host.update(|lifecycle| lifecycle.ready(worker)) {

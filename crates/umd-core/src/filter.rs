@@ -4,7 +4,7 @@
 //!
 //! | system call | under | is made if |
 //! | --- | --- | --- |
-//! | execveat | any filter that does not list it | its path lies at [`GATE`]: the launcher's own |
+//! | execveat | any filter for a launcher that does not list it | its path lies at [`GATE`]: the launcher's own |
 //! | prctl | any filter that does not list it | it is `PR_GET_SECCOMP`, by which a runtime learns that nothing is left for it to give up |
 //! | mmap | compute | the memory is private, anonymous, not of huge pages, and not executable |
 //! | madvise | compute | it is not for pages to be shared with others that are the same |
@@ -17,7 +17,7 @@
 //!
 //! All else is as [`Lockdown::calls`] says. A call by another convention (32 bits, x32) ends the process.
 
-use crate::lockdown::{Calls, Lockdown};
+use crate::lockdown::{Calls, Lockdown, STRICT};
 use crate::syscall::{Syscall, Syscalls};
 
 /// Where the launcher puts the path of the handler's image: in the page that nobody without CAP_SYS_RAWIO can have
@@ -40,6 +40,27 @@ pub struct Instruction {
 }
 
 impl Instruction {
+    /// Bytes of [`Instruction::encode`].
+    pub const ENCODED: usize = 8;
+
+    /// As bytes, as it lies in memory.
+    pub const fn encode(self) -> [u8; Self::ENCODED] {
+        let [c0, c1] = self.code.to_ne_bytes();
+        let [v0, v1, v2, v3] = self.value.to_ne_bytes();
+        [c0, c1, self.then, self.otherwise, v0, v1, v2, v3]
+    }
+
+    /// The one that [`Instruction::encode`] turned into these bytes.
+    pub const fn decode(bytes: [u8; Self::ENCODED]) -> Self {
+        let [c0, c1, then, otherwise, v0, v1, v2, v3] = bytes;
+        Self {
+            code: u16::from_ne_bytes([c0, c1]),
+            then,
+            otherwise,
+            value: u32::from_ne_bytes([v0, v1, v2, v3]),
+        }
+    }
+
     const fn load(offset: u32) -> Self {
         Self::new(LOAD, 0, 0, offset)
     }
@@ -76,6 +97,7 @@ const ALLOW: u32 = 0x7fff_0000;
 /// SECCOMP_RET_ERRNO with EPERM.
 const REFUSE: u32 = 0x0005_0001;
 const KILL: u32 = 0x8000_0000;
+const TRAP: u32 = 0x0003_0000;
 
 const PR_GET_SECCOMP: u32 = 21;
 const PROT_EXEC: u32 = 4;
@@ -103,6 +125,17 @@ const SIOCSPGRP: u32 = 0x8902;
 pub struct Program {
     code: [Instruction; Self::CAPACITY],
     len: usize,
+    /// What becomes of a call that is denied.
+    denied: u32,
+}
+
+/// What a denied call is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// The end of the process.
+    Death,
+    /// A signal, SIGSYS: the runtime says which call it was, and ends the process.
+    Signal,
 }
 
 /// When an argument of a system call is as it should be.
@@ -120,24 +153,59 @@ enum Test {
 
 impl Program {
     /// Enough for a list in which every other number is missing, and all tests.
-    const CAPACITY: usize = 1024;
+    pub const CAPACITY: usize = 1024;
 
-    /// The filter for this lockdown, and for the process with this id. `None` where there is none to be set.
+    /// The filter that a launcher sets for this lockdown, and for the process with this id. `None` where there is none to be
+    /// set.
     pub fn of(lockdown: Lockdown, pid: u32) -> Option<Self> {
         let Calls::Filter { allowed, refused } = lockdown.calls() else {
             return None;
         };
+        let mut program = Self::new(Denial::Death);
+        if !allowed.contains(Syscall::EXECVEAT) {
+            program.test(Syscall::EXECVEAT, &[(1, Test::Is(GATE))], KILL);
+        }
+        program.finish(lockdown, allowed, refused, pid);
+        Some(program)
+    }
+
+    /// The filter that a handler's own runtime sets: as [`of`](Self::of), but nothing is executed any more. Strict has one as well,
+    /// which leaves what strict mode does. `None` where there is none to be set.
+    pub fn without_exec(lockdown: Lockdown, pid: u32, denial: Denial) -> Option<Self> {
+        let (allowed, refused) = match lockdown.calls() {
+            Calls::Filter { allowed, refused } => (allowed, refused),
+            Calls::Strict => (STRICT, Syscalls::NONE),
+            Calls::Any => return None,
+        };
+        let mut program = Self::new(denial);
+        program.finish(lockdown, allowed, refused, pid);
+        Some(program)
+    }
+
+    /// One that has looked at the convention, and has the number at hand.
+    fn new(denial: Denial) -> Self {
+        let denied = match denial {
+            Denial::Death => KILL,
+            Denial::Signal => TRAP,
+        };
         let mut program = Self {
             code: [Instruction::give(KILL); Self::CAPACITY],
             len: 0,
+            denied,
         };
-        program.convention();
-        program.tests(lockdown, &allowed, pid);
-        program.list(&allowed, ALLOW);
-        program.list(&refused, REFUSE);
+        program.push(Instruction::load(CONVENTION));
+        program.push(Instruction::new(JUMP_EQUAL, 1, 0, AUDIT_ARCH_X86_64));
         program.push(Instruction::give(KILL));
+        program.push(Instruction::load(NUMBER));
+        program
+    }
+
+    fn finish(&mut self, lockdown: Lockdown, allowed: Syscalls, refused: Syscalls, pid: u32) {
+        self.tests(lockdown, &allowed, pid);
+        self.list(&allowed, ALLOW);
+        self.list(&refused, REFUSE);
         // INVARIANT: it ends with a return, and jumps over at most the rest of a test.
-        Some(program)
+        self.push(Instruction::give(self.denied));
     }
 
     /// The instructions.
@@ -154,19 +222,10 @@ impl Program {
         self.len = self.len.saturating_add(1).min(Self::CAPACITY);
     }
 
-    fn convention(&mut self) {
-        self.push(Instruction::load(CONVENTION));
-        self.push(Instruction::new(JUMP_EQUAL, 1, 0, AUDIT_ARCH_X86_64));
-        self.push(Instruction::give(KILL));
-        self.push(Instruction::load(NUMBER));
-    }
-
     fn tests(&mut self, lockdown: Lockdown, allowed: &Syscalls, pid: u32) {
-        if !allowed.contains(Syscall::EXECVEAT) {
-            self.test(Syscall::EXECVEAT, &[(1, Test::Is(GATE))], KILL);
-        }
+        let denied = self.denied;
         if !allowed.contains(Syscall::PRCTL) {
-            self.test(Syscall::PRCTL, &[(0, Test::Is(PR_GET_SECCOMP))], KILL);
+            self.test(Syscall::PRCTL, &[(0, Test::Is(PR_GET_SECCOMP))], denied);
         }
         let no_code = Test::Has {
             mask: PROT_EXEC,
@@ -178,20 +237,20 @@ impl Program {
                     mask: MAP_KIND,
                     bits: PRIVATE,
                 };
-                self.test(Syscall::MMAP, &[(2, no_code), (3, own)], KILL);
-                self.test(Syscall::MPROTECT, &[(2, no_code)], KILL);
+                self.test(Syscall::MMAP, &[(2, no_code), (3, own)], denied);
+                self.test(Syscall::MPROTECT, &[(2, no_code)], denied);
                 let not = |mask, bits| Test::HasNot { mask, bits };
                 self.test(
                     Syscall::MADVISE,
                     &[(2, not(u32::MAX, MADV_MERGEABLE))],
-                    KILL,
+                    denied,
                 );
                 let futex = FUTEX_OF_OTHERS.map(|bits| (1, not(FUTEX_CMD_MASK, bits)));
-                self.test(Syscall::FUTEX, &futex, KILL);
+                self.test(Syscall::FUTEX, &futex, denied);
                 self.test(
                     Syscall::PRLIMIT64,
                     &[(0, Test::Is(0)), (2, Test::Is(0))],
-                    KILL,
+                    denied,
                 );
             }
             Lockdown::Basic | Lockdown::SystemRoot => self.only_itself(&Syscalls::ALL, pid),

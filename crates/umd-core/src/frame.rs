@@ -11,6 +11,11 @@
 //! All fields are little-endian. A frame is sent whole, but both sides accept it in pieces of any
 //! size. The first frame on a channel is the handler's *hello*: id [`HELLO_ID`], no payload. It
 //! promises that the handler has dropped its privileges; the host checks that for itself.
+//!
+//! A host that cannot set a filter on another process has the handler's runtime set it: such a handler is started with
+//! [`ORDERS`] as its second argument, and gets the filter before its hello, as the payload of a frame with id [`HELLO_ID`].
+
+use core::ffi::CStr;
 
 /// First four bytes of every frame, version included.
 pub const MAGIC: [u8; 4] = *b"umd\x01";
@@ -20,6 +25,9 @@ pub const HEADER_LEN: usize = 16;
 
 /// The id of a hello. No request carries it.
 pub const HELLO_ID: u32 = 0;
+
+/// The argument that tells a handler's runtime to expect a filter on its channel, and to set it before its hello.
+pub const ORDERS: &CStr = c"filter";
 
 /// The fields of a frame's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +68,15 @@ impl Header {
     pub const fn hello() -> Self {
         Self {
             length: 0,
+            id: HELLO_ID,
+            status: 0,
+        }
+    }
+
+    /// The header of a filter of `length` bytes, which the handler is to set.
+    pub const fn orders(length: u32) -> Self {
+        Self {
+            length,
             id: HELLO_ID,
             status: 0,
         }

@@ -17,6 +17,7 @@
 //! | [`filter`] | a profile's system calls as a seccomp filter |
 //! | [`syscall`] | system calls by name and number |
 //! | [`frame`] | the sixteen bytes before each message |
+//! | [`proto`] | messages with types |
 //! | [`host`] | the traits that a host supplies |
 //! | [`status`] | what a driver tells about itself |
 //! | [`error`] | every way to fail, with its errno |
@@ -35,6 +36,7 @@ pub mod host;
 pub mod lifecycle;
 pub mod lockdown;
 pub mod policy;
+pub mod proto;
 pub mod ring;
 pub mod status;
 pub mod syscall;

@@ -100,6 +100,17 @@ pub enum Served {
     Nothing,
 }
 
+/// Whether a worker is to be started off the callers' path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supply {
+    /// This one.
+    Start(WorkerId),
+    /// One, but not before this instant, because of those that died.
+    From(Instant),
+    /// None: not until a worker is gone.
+    Enough,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
     Vacant,
@@ -263,14 +274,17 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
 
     /// Should a worker be started off the callers' path? Then it is reserved, and
     /// [`ready`](Self::ready) puts it in service.
-    pub fn replenish(&mut self, now: Instant) -> Option<WorkerId> {
+    pub fn replenish(&mut self, now: Instant) -> Supply {
         // Without a spare the next caller starts the worker, and hears why if that fails.
-        if self.unloading || !self.image || self.policy.spares == 0 {
-            return None;
+        if self.unloading || !self.image || self.policy.spares == 0 || !self.has(Slot::Vacant) {
+            return Supply::Enough;
         }
         match self.budget.permit(now, &self.policy.restart) {
-            Permit::From(instant) if instant <= now => self.begin_start(Slot::Warming),
-            _ => None,
+            Permit::From(instant) if instant <= now => match self.begin_start(Slot::Warming) {
+                Some(worker) => Supply::Start(worker),
+                None => Supply::Enough,
+            },
+            Permit::From(instant) | Permit::Spent(instant) => Supply::From(instant),
         }
     }
 
@@ -349,7 +363,17 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     }
 
     fn count(&self, slot: Slot) -> usize {
-        self.workers.iter().filter(|w| w.slot == slot).count()
+        self.used().iter().filter(|w| w.slot == slot).count()
+    }
+
+    /// The slots that workers and spares can be in: a start takes the first that is vacant.
+    fn used(&self) -> &[Worker] {
+        self.workers.get(..self.wanted()).unwrap_or(&self.workers)
+    }
+
+    /// Workers and spares.
+    fn wanted(&self) -> usize {
+        self.limit(self.policy.workers.saturating_add(self.policy.spares))
     }
 
     fn worker(&mut self, id: WorkerId) -> Option<&mut Worker> {
@@ -382,8 +406,7 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     }
 
     fn begin_start(&mut self, slot: Slot) -> Option<WorkerId> {
-        let wanted = self.limit(self.policy.workers.saturating_add(self.policy.spares));
-        if SLOTS.saturating_sub(self.count(Slot::Vacant)) >= wanted {
+        if self.count(Slot::Vacant) == 0 {
             return None;
         }
         let start = self.starts.checked_add(1)?;
@@ -589,7 +612,7 @@ mod tests {
             lifecycle.admit(None, at(0)),
             Admission::Refuse(Error::Unloading)
         );
-        assert_eq!(lifecycle.replenish(at(0)), None);
+        assert_eq!(lifecycle.replenish(at(0)), Supply::Enough);
     }
 
     #[test]
@@ -601,7 +624,7 @@ mod tests {
         };
         let mut lifecycle = Lifecycle::<3>::new(policy);
         lifecycle.loaded();
-        while let Some(id) = lifecycle.replenish(at(0)) {
+        while let Supply::Start(id) = lifecycle.replenish(at(0)) {
             assert!(lifecycle.ready(id));
         }
         let Admission::Run(first) = lifecycle.admit(None, at(0)) else {
@@ -615,8 +638,8 @@ mod tests {
         );
         assert!(lifecycle.died(first, at(0)));
         assert!(matches!(lifecycle.admit(None, at(0)), Admission::Run(_)));
-        assert!(lifecycle.replenish(at(0)).is_some());
-        assert_eq!(lifecycle.replenish(at(0)), None);
+        assert!(matches!(lifecycle.replenish(at(0)), Supply::Start(_)));
+        assert_eq!(lifecycle.replenish(at(0)), Supply::Enough);
     }
 
     #[test]
@@ -627,7 +650,9 @@ mod tests {
         };
         let mut lifecycle = Lifecycle::<2>::new(policy);
         lifecycle.loaded();
-        let warm = lifecycle.replenish(at(0)).unwrap();
+        let Supply::Start(warm) = lifecycle.replenish(at(0)) else {
+            panic!("no spare")
+        };
         let Admission::Start(own) = lifecycle.admit(None, at(0)) else {
             panic!("no start")
         };

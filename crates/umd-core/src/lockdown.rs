@@ -25,6 +25,14 @@ pub enum Lockdown {
     Strict,
 }
 
+/// What the kernel's strict mode leaves.
+pub const STRICT: Syscalls = Syscalls::of(&[
+    Syscall::READ,
+    Syscall::WRITE,
+    Syscall::EXIT,
+    Syscall::RT_SIGRETURN,
+]);
+
 /// What each [`Lockdown::Custom`] and [`Lockdown::Compute`] has: the channel, an end, and what the kernel has a
 /// process call when it was stopped or frozen inside another call.
 pub const SERVE: Syscalls = Syscalls::of(&[

@@ -153,9 +153,9 @@ impl Counters {
     }
 
     /// A process ended, if by its lockdown then because of what that denied to it.
-    pub const fn exited(&mut self, status: ExitStatus, denied: Option<Denied>) {
+    pub const fn exited(&mut self, status: Option<ExitStatus>, denied: Option<Denied>) {
         self.exits = self.exits.saturating_add(1);
-        self.last_exit = Some(status);
+        self.last_exit = status;
         if denied.is_some() {
             self.last_denied = denied;
         }
@@ -199,8 +199,8 @@ mod tests {
     fn what_was_denied_stays_until_the_next() {
         let mut counters = Counters::new();
         let denied = Denied::Call(Syscall::OPENAT);
-        counters.exited(ExitStatus::Signaled(9), Some(denied));
-        counters.exited(ExitStatus::Exited(1), None);
+        counters.exited(Some(ExitStatus::Signaled(9)), Some(denied));
+        counters.exited(Some(ExitStatus::Exited(1)), None);
         assert_eq!((counters.exits, counters.last_denied), (2, Some(denied)));
         assert_eq!((denied.name(), denied.number()), ("openat", 257));
         let elsewhere = Denied::Elsewhere(5);

@@ -9,7 +9,9 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use std::collections::{BTreeSet, VecDeque};
 use umd_core::error::Error;
-use umd_core::lifecycle::{Admission, Lifecycle, QUEUE_CAPACITY, Served, State, Ticket, WorkerId};
+use umd_core::lifecycle::{
+    Admission, Lifecycle, QUEUE_CAPACITY, Served, State, Supply, Ticket, WorkerId,
+};
 use umd_core::policy::{Instant, Policy, RestartPolicy, Span};
 
 /// Small numbers, so that a short history runs into each of them.
@@ -448,9 +450,13 @@ fn take<const SLOTS: usize>(
             }
         }
         Step::Replenish => {
-            let spare = real.replenish(at(model.now_ms));
-            assert_eq!(spare.is_some(), model.wants_a_spare());
-            if let Some(id) = spare {
+            let supply = real.replenish(at(model.now_ms));
+            let wanted = model.wants_a_spare();
+            assert_eq!(matches!(supply, Supply::Start(_)), wanted);
+            if let Supply::From(instant) = supply {
+                assert!(instant > at(model.now_ms));
+            }
+            if let Supply::Start(id) = supply {
                 model.begin(id, Phase::Warming);
                 sights.insert("spare");
             }

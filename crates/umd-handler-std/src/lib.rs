@@ -6,7 +6,9 @@
 //! and a handler without a standard library cannot be linked with one.
 #![forbid(unsafe_code)]
 
-use umd_handler::{HEADER_LEN, Refusal, lockdown, run, sys};
+use std::os::unix::ffi::OsStrExt;
+use umd_handler::lockdown::{Orders, lock_down_by};
+use umd_handler::{HEADER_LEN, Refusal, run, sys};
 
 /// Serves until the channel's end, from an ordinary `fn main`: for a handler under the lockdown `compute`, which has a heap
 /// and clocks. `request` and `reply` are the most bytes that either may have.
@@ -28,6 +30,9 @@ pub fn main(
 ) -> ! {
     std::panic::set_hook(Box::new(|_| sys::exit(sys::PANICKED)));
     let room = |payload: usize| vec![0; payload.saturating_add(HEADER_LEN)];
-    lockdown::lock_down();
-    run(&mut room(request), &mut room(reply), answer)
+    let argument = std::env::args_os().nth(1);
+    let orders = Orders::from_argument(argument.as_deref().map(OsStrExt::as_bytes));
+    let (mut request, mut reply) = (room(request), room(reply));
+    lock_down_by(orders);
+    run(&mut request, &mut reply, answer)
 }

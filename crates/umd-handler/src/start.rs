@@ -4,29 +4,41 @@
 //! Entry, panic handler and memcpy come from macros so that this crate can be linked into programs
 //! that have their own: tests, fuzzers, anything with the standard library.
 
+use crate::lockdown::Orders;
 use crate::memory::string_length;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 static NAME: AtomicPtr<u8> = AtomicPtr::new(null_mut());
+static ARGUMENT: AtomicPtr<u8> = AtomicPtr::new(null_mut());
 
 /// The driver's name: `argv[0]`; empty where there is none.
 pub fn name() -> &'static [u8] {
-    let name = NAME.load(Ordering::Relaxed);
-    if name.is_null() {
-        return &[];
-    }
-    // SAFETY: `set_name` was given a string that is there, unchanged, as long as the process is.
-    unsafe { core::slice::from_raw_parts(name, string_length(name)) }
+    string(&NAME).unwrap_or_default()
 }
 
-/// Notes the driver's name.
+/// How the system calls are given up: as `argv[1]` says.
+pub(crate) fn orders() -> Orders {
+    Orders::from_argument(string(&ARGUMENT))
+}
+
+fn string(at: &AtomicPtr<u8>) -> Option<&'static [u8]> {
+    let string = at.load(Ordering::Relaxed);
+    if string.is_null() {
+        return None;
+    }
+    // SAFETY: `set_arguments` was given strings that are there, unchanged, as long as the process is.
+    Some(unsafe { core::slice::from_raw_parts(string, string_length(string)) })
+}
+
+/// Notes the process's arguments.
 ///
 /// # Safety
 ///
-/// `name` is null or a C string that stays as it is for the life of the process.
-pub unsafe fn set_name(name: *mut u8) {
+/// Each is null or a C string that stays as it is for the life of the process.
+pub unsafe fn set_arguments(name: *mut u8, argument: *mut u8) {
     NAME.store(name, Ordering::Relaxed);
+    ARGUMENT.store(argument, Ordering::Relaxed);
 }
 
 /// Makes an executable whose entry runs `$main`, a `fn() -> !`: the lowest level. It locks nothing
@@ -35,9 +47,9 @@ pub unsafe fn set_name(name: *mut u8) {
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
-        unsafe extern "C" fn __umd_begin(name: *mut u8) -> ! {
-            // SAFETY: `_start` passes argv[0], which the kernel has put above the stack.
-            unsafe { $crate::start::set_name(name) };
+        unsafe extern "C" fn __umd_begin(name: *mut u8, argument: *mut u8) -> ! {
+            // SAFETY: `_start` passes argv[0] and argv[1], which the kernel has put above the stack.
+            unsafe { $crate::start::set_arguments(name, argument) };
             let main: fn() -> ! = $main;
             main()
         }
@@ -47,8 +59,8 @@ macro_rules! entry {
             $crate::sys::exit($crate::sys::PANICKED)
         }
 
-        // At the entry rsp points to argc, argv[0] is next (null where argc is 0), and a zero
-        // rbp ends the chain of frames. A call wants rsp aligned to 16.
+        // At the entry rsp points to argc, argv[0] is next (null where argc is 0), then argv[1] (null where
+        // argc is 1; the kernel makes it 1 where it is 0), and a zero rbp ends the chain of frames. A call wants rsp aligned to 16.
         //
         // The names below are what compiled code refers to. They are assembly, and each in a
         // section of its own, so that neither the optimizer nor the linker takes away one that
@@ -59,6 +71,7 @@ macro_rules! entry {
             ".globl _start",
             "_start: xor ebp, ebp",
             "mov rdi, [rsp + 8]",
+            "mov rsi, [rsp + 16]",
             "and rsp, -16",
             "call {begin}",
             "ud2",
@@ -138,9 +151,10 @@ mod tests {
 
     #[test]
     fn the_name_is_what_was_noted() {
-        assert_eq!(name(), b"");
-        // SAFETY: a literal stays, and is not written to.
-        unsafe { set_name(c"sample".as_ptr().cast_mut().cast()) };
-        assert_eq!(name(), b"sample");
+        assert_eq!((name(), orders()), (&b""[..], Orders::Strict));
+        let literal = |string: &'static core::ffi::CStr| string.as_ptr().cast_mut().cast();
+        // SAFETY: literals stay, and are not written to.
+        unsafe { set_arguments(literal(c"sample"), literal(c"filter")) };
+        assert_eq!((name(), orders()), (&b"sample"[..], Orders::Filter));
     }
 }

@@ -2,7 +2,7 @@
 //! The system calls that a handler makes: raw, because there is no C library.
 
 use core::arch::asm;
-use umd_core::filter::{GATE, Instruction, Program};
+use umd_core::filter::{GATE, Instruction};
 
 const READ: usize = 0;
 const WRITE: usize = 1;
@@ -131,14 +131,13 @@ pub fn is_filtered() -> bool {
 }
 
 /// Sets a filter for the rest of this process's life.
-pub fn seccomp_filter(program: &Program) -> Result<(), Errno> {
+pub fn seccomp_filter(instructions: &[Instruction]) -> Result<(), Errno> {
     /// `struct sock_fprog`
     #[repr(C)]
     struct Filter {
         len: u16,
         instructions: *const Instruction,
     }
-    let instructions = program.instructions();
     let filter = Filter {
         len: instructions.len() as u16,
         instructions: instructions.as_ptr(),

@@ -41,7 +41,7 @@ fn prepare() -> Result<Gate, Errno> {
     sys::close_on_exec(DIRECTORY)?;
     sys::close_on_exec(REPORT)?;
     if let Some(program) = Program::of(lockdown, sys::pid()) {
-        sys::seccomp_filter(&program)?;
+        sys::seccomp_filter(program.instructions())?;
     }
     Ok(gate)
 }

@@ -240,7 +240,7 @@ impl<const SLOTS: usize> Host<SLOTS> {
             core::mem::replace(&mut process.alive, false)
         });
         if lived {
-            self.update(|lifecycle| lifecycle.counters.exited(how, None));
+            self.update(|lifecycle| lifecycle.counters.exited(Some(how), None));
         }
     }
 

@@ -472,7 +472,7 @@ impl Driver {
     /// A process has ended.
     pub(super) fn exited(&self, status: ExitStatus, denied: Option<Denied>) {
         let mut inner = self.inner.lock();
-        inner.lifecycle.counters.exited(status, denied);
+        inner.lifecycle.counters.exited(Some(status), denied);
     }
 
     /// Nothing is left of a process.

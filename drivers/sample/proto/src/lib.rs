@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 use core::num::NonZeroU32;
+use umd_core::proto::Question;
 
 /// Bytes in every reply.
 pub const REPLY_LEN: usize = 128 * 1024;
@@ -97,6 +98,28 @@ impl Request {
     pub fn decode(message: &[u8]) -> Result<Self, RequestError> {
         let bytes = message.try_into().map_err(|_| RequestError::Malformed)?;
         Self::new(u32::from_le_bytes(bytes))
+    }
+}
+
+impl Question for Request {
+    /// The offset of the byte that is 1.
+    type Answer = u32;
+    type Wrong = WrongReply;
+    const REQUEST_MAX: usize = REQUEST_LEN;
+    const REPLY_MAX: usize = REPLY_LEN;
+
+    fn encode(&self, buffer: &mut [u8]) -> usize {
+        match buffer.first_chunk_mut() {
+            Some(room) => {
+                *room = Self::encode(*self);
+                REQUEST_LEN
+            }
+            None => 0,
+        }
+    }
+
+    fn decode(&self, reply: &[u8]) -> Result<u32, WrongReply> {
+        check(*self, reply).map(|()| self.offset)
     }
 }
 

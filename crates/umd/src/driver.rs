@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A driver: its policy, its workers, its queue of callers, and the calls.
+//!
+//! [`umd_core::exchange`] is the journey; here is what it needs of a program.
+
+use crate::error::{BuildError, CallError, Cause, Error, Exit};
+use crate::process::Process;
+use crate::quarantine::Quarantine;
+use crate::report::Report;
+use crate::spawner::{Spawner, errno};
+use crate::start::{Extras, Plan, States};
+use crate::status::Status;
+use crate::sys::fork::Origin;
+use crate::sys::signals::quiet_thread;
+use crate::time::{now, span, until};
+use crate::watch::Watch;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use std::array;
+use std::cell::Cell;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use umd_core::error::{Error as CoreError, StartError};
+use umd_core::exchange;
+use umd_core::host::{Clock, Interrupted, Lost, Processes, Turnstile};
+use umd_core::lifecycle::{Admission, Lifecycle, QUEUE_CAPACITY, Ticket, WorkerId};
+use umd_core::policy::{Instant, Policy, Span};
+use umd_core::proto::Question;
+use umd_core::status::{Denied, ExitStatus};
+use umd_core::transfer::{Answer, Ended};
+
+/// Workers and spares of a driver, at most.
+pub(crate) const SLOTS: usize = 64;
+
+/// How long dropping a driver waits for its handlers, which are killed by then.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A handler that can be called like a function, from any thread.
+///
+/// Dropping it kills the handlers and reaps them.
+#[derive(Debug)]
+pub struct Driver {
+    core: Arc<Core>,
+}
+
+impl Driver {
+    /// Begins to describe a driver: what it is called, and its handler's executable. See [`Builder`](crate::Builder).
+    pub fn builder<'b>(name: &'b str, blob: &'b [u8]) -> crate::Builder<'b> {
+        crate::Builder::new(name, blob)
+    }
+
+    pub(crate) fn build(
+        name: &str,
+        blob: &[u8],
+        policy: Policy,
+        extras: Extras,
+        quarantine: Option<Quarantine>,
+    ) -> Result<Self, BuildError> {
+        let resources = BuildError::Resources;
+        let core = Arc::new(Core {
+            name: name.into(),
+            plan: Arc::new(Plan::new(name, blob, &policy, extras)?),
+            origin: Origin::here().map_err(resources)?,
+            spawner: Spawner::get().map_err(resources)?,
+            watch: Watch::get().map_err(resources)?,
+            shared: Mutex::new(Shared {
+                lifecycle: Lifecycle::new(policy),
+                processes: [const { None }; SLOTS],
+                woken: 0,
+                living: 0,
+                changes: 0,
+            }),
+            turns: array::from_fn(|_| Condvar::new()),
+            changed: Condvar::new(),
+            quarantine: quarantine.map(Mutex::new),
+        });
+        core.update(Lifecycle::loaded);
+        if policy.spares > 0 {
+            let keeper = core.clone();
+            quiet_thread("umd-keeper", move || keeper.keep_spares())
+                .map_err(|error| resources(errno(error)))?;
+        }
+        Ok(Self { core })
+    }
+
+    /// Asks the handler with types. Context: waits, at most the deadline.
+    ///
+    /// # Errors
+    ///
+    /// As [`call_bytes`](Self::call_bytes); and what is wrong with the reply.
+    pub fn call<Q: Question>(&self, question: &Q) -> Result<Q::Answer, CallError<Q::Wrong>> {
+        let mut request = vec![0; Q::REQUEST_MAX];
+        let length = question.encode(&mut request);
+        let mut reply = vec![0; Q::REPLY_MAX];
+        let request = request.get(..length).unwrap_or(&request);
+        let length = self.call_bytes(request, &mut reply)?;
+        let reply = reply.get(..length).unwrap_or(&reply);
+        question.decode(reply).map_err(CallError::Wrong)
+    }
+
+    /// Asks the handler. Returns the length of the reply, which is at the beginning of `reply`; what is behind it may have been
+    /// written to. Context: waits, at most the deadline.
+    ///
+    /// # Errors
+    ///
+    /// See [`Error`]. What a handler that failed had of the request, [`Error::request_was_read`] says.
+    pub fn call_bytes(&self, request: &[u8], reply: &mut [u8]) -> Result<usize, Error> {
+        let limit = self.core.lock().lifecycle.policy().deadline;
+        self.call_within(limit, request, reply)
+    }
+
+    /// The same with a deadline of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`call_bytes`](Self::call_bytes).
+    pub fn call_bytes_within(
+        &self,
+        limit: Duration,
+        request: &[u8],
+        reply: &mut [u8],
+    ) -> Result<usize, Error> {
+        self.call_within(span(limit), request, reply)
+    }
+
+    fn call_within(&self, limit: Span, request: &[u8], reply: &mut [u8]) -> Result<usize, Error> {
+        self.at_home()?;
+        if let Some(quarantine) = &self.core.quarantine
+            && let Some(left) = lock(quarantine).refuses(request, now())
+        {
+            return Err(Cause::Quarantined(left).into());
+        }
+        let caller = Caller::new(&self.core);
+        let result =
+            exchange::call(&caller, request, reply, limit).map_err(|error| caller.error(error));
+        if let Some(quarantine) = &self.core.quarantine {
+            lock(quarantine).note(request, &result, now());
+        }
+        result
+    }
+
+    /// Sees to it that a handler is in service. Context: waits, at most the start deadline.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub fn start(&self) -> Result<(), Error> {
+        self.at_home()?;
+        let caller = Caller::new(&self.core);
+        exchange::start(&caller).map_err(|error| caller.error(error))
+    }
+
+    /// What the driver tells about itself.
+    pub fn status(&self) -> Status {
+        let mut shared = self.core.lock();
+        let state = shared.lifecycle.state(now());
+        let pids = shared
+            .processes
+            .iter()
+            .flatten()
+            .map(|process| process.pid());
+        let pids = pids.collect();
+        Status::new(&self.core.name, state, pids, &shared.lifecycle.counters)
+    }
+
+    /// What of its lockdown is in force on the handlers that are in service.
+    pub fn reports(&self) -> Vec<Report> {
+        let shared = self.core.lock();
+        let processes = shared.processes.iter().flatten();
+        processes.filter_map(|process| process.report()).collect()
+    }
+
+    /// What of its lockdown is in force on a handler that is in service; `None` where none is.
+    pub fn report(&self) -> Option<Report> {
+        self.reports().into_iter().next()
+    }
+
+    /// Kills the handlers and forgives all deaths: the next call has a fresh one. Calls in flight are cut short, and asked again
+    /// where nobody had read the request.
+    pub fn restart(&self) {
+        if self.at_home().is_ok() {
+            self.core.end_all(Lifecycle::restart);
+        }
+    }
+
+    /// Ends the calls in flight and each one to come, kills the handlers, and waits until they are gone. Dropping the driver does
+    /// the same.
+    pub fn shutdown(&self) {
+        // The handlers are the other process's.
+        if self.at_home().is_err() {
+            return;
+        }
+        self.core.end_all(Lifecycle::unload);
+        let shared = self.core.lock();
+        let gone = |shared: &mut Shared| shared.living > 0;
+        drop(self.core.changed.wait_timeout_while(shared, FAREWELL, gone));
+    }
+
+    fn at_home(&self) -> Result<(), Error> {
+        match self.core.origin.is_here() {
+            true => Ok(()),
+            false => Err(Cause::Forked.into()),
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+/// What a driver consists of.
+#[derive(Debug)]
+pub(crate) struct Core {
+    name: Box<str>,
+    plan: Arc<Plan>,
+    origin: Origin,
+    spawner: Spawner,
+    watch: Arc<Watch>,
+    shared: Mutex<Shared>,
+    /// One a place in the queue.
+    turns: [Condvar; QUEUE_CAPACITY],
+    /// A worker has left service, or the driver goes away: for the keeper, and for whoever waits for the end.
+    changed: Condvar,
+    quarantine: Option<Mutex<Quarantine>>,
+}
+
+/// What is under the driver's lock.
+#[derive(Debug)]
+struct Shared {
+    lifecycle: Lifecycle<SLOTS>,
+    processes: [Option<Arc<Process>>; SLOTS],
+    /// One bit a place in the queue: its caller was woken.
+    woken: u64,
+    /// Processes that are not reaped yet.
+    living: usize,
+    /// How often a worker has left service.
+    changes: u64,
+}
+
+impl Core {
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        lock(&self.shared)
+    }
+
+    /// Changes the lifecycle, and wakes whoever may go on because of it.
+    fn update<R>(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>) -> R) -> R {
+        let mut shared = self.lock();
+        let result = change(&mut shared.lifecycle);
+        self.wake(shared);
+        result
+    }
+
+    fn wake(&self, mut shared: MutexGuard<'_, Shared>) {
+        if let Some(ticket) = shared.lifecycle.wakeup() {
+            let place = ticket.place();
+            shared.woken |= 1 << place;
+            drop(shared);
+            if let Some(turn) = self.turns.get(place) {
+                turn.notify_one();
+            }
+        }
+    }
+
+    /// A process has ended, and was reaped.
+    pub(crate) fn lost(&self, process: &Process, exit: Exit) {
+        let mut shared = self.lock();
+        let worker = process.worker();
+        match process.is_over() {
+            Some(Ended::Aborted(_)) => shared.lifecycle.retire(worker),
+            _ => shared.lifecycle.died(worker, now()),
+        };
+        let status = match exit {
+            Exit::Exited(status) => Some(ExitStatus::Exited(status)),
+            Exit::Signaled(signal) => Some(ExitStatus::Signaled(signal)),
+            Exit::Unknown => None,
+        };
+        shared.lifecycle.counters.exited(status, process.denied());
+        shared.living = shared.living.saturating_sub(1);
+        shared.changes = shared.changes.wrapping_add(1);
+        let discarded = shared.take(worker);
+        self.wake(shared);
+        self.changed.notify_all();
+        drop(discarded);
+    }
+
+    /// Retires all workers in this way, and ends their processes.
+    fn end_all(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>)) {
+        let mut shared = self.lock();
+        change(&mut shared.lifecycle);
+        shared.changes = shared.changes.wrapping_add(1);
+        let processes: Vec<_> = shared
+            .processes
+            .iter_mut()
+            .filter_map(Option::take)
+            .collect();
+        self.wake(shared);
+        for process in processes {
+            process.abort();
+        }
+        self.changed.notify_all();
+    }
+
+    /// The thread that starts spares, off the callers' path, until the driver goes away.
+    fn keep_spares(self: Arc<Self>) {
+        loop {
+            let changes = self.lock().changes;
+            let again = exchange::replenish(&Caller::new(&self));
+            let shared = self.lock();
+            if shared.lifecycle.is_unloading() {
+                return;
+            }
+            let pause = until(again).min(Duration::from_secs(3600));
+            let same = |shared: &mut Shared| shared.changes == changes;
+            drop(self.changed.wait_timeout_while(shared, pause, same));
+        }
+    }
+}
+
+impl Shared {
+    /// Takes the process of this worker out of its slot, if it is there still.
+    fn take(&mut self, worker: WorkerId) -> Option<Arc<Process>> {
+        let slot = self.processes.get_mut(worker.slot())?;
+        slot.take_if(|process| process.worker() == worker)
+    }
+}
+
+/// A caller on its way, and what it has come to know.
+struct Caller<'c> {
+    core: &'c Arc<Core>,
+    exit: Cell<Option<Exit>>,
+    denied: Cell<Option<Denied>>,
+}
+
+impl<'c> Caller<'c> {
+    fn new(core: &'c Arc<Core>) -> Self {
+        Self {
+            core,
+            exit: Cell::new(None),
+            denied: Cell::new(None),
+        }
+    }
+
+    fn error(&self, error: CoreError) -> Error {
+        Error {
+            cause: Cause::Call(error),
+            exit: self.exit.get(),
+            denied: self.denied.get(),
+        }
+    }
+
+    /// A handler was lost on the way.
+    fn lost(&self, process: &Process) {
+        self.exit.set(process.exit());
+        self.denied.set(process.denied());
+    }
+
+    /// Makes a process, and the record of it.
+    fn launch(
+        &self,
+        worker: WorkerId,
+        deadline: Instant,
+    ) -> Result<(Arc<Process>, States), StartError> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .map_err(not_executed)?;
+        let plan = self.core.plan.clone();
+        let launched = self
+            .core
+            .spawner
+            .run(move |stack| plan.launch(&theirs, stack));
+        // The spawner kills what it makes too late.
+        let launched = launched
+            .recv_timeout(until(deadline))
+            .map_err(|_| StartError::TimedOut)?
+            .map_err(not_executed)?;
+        let (child, states) = launched.take().ok_or(StartError::Aborted)?;
+        let process = Process::new(self.core, worker, ours, child, deadline);
+        Ok((process, states))
+    }
+}
+
+fn not_executed(errno: Errno) -> StartError {
+    StartError::Exec(umd_core::error::Errno::new(errno.raw_os_error()))
+}
+
+impl Clock for Caller<'_> {
+    fn now(&self) -> Instant {
+        now()
+    }
+}
+
+impl Turnstile<SLOTS> for Caller<'_> {
+    type Process = Arc<Process>;
+
+    fn update<R>(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>) -> R) -> R {
+        self.core.update(change)
+    }
+
+    fn admit(
+        &self,
+        ask: impl FnOnce(&mut Lifecycle<SLOTS>) -> Admission,
+    ) -> (Admission, Option<Arc<Process>>) {
+        let mut shared = self.core.lock();
+        let admission = ask(&mut shared.lifecycle);
+        let process = match admission {
+            Admission::Run(worker) => shared.processes.get(worker.slot()).cloned().flatten(),
+            _ => None,
+        };
+        self.core.wake(shared);
+        (admission, process)
+    }
+
+    fn wait(&self, ticket: Ticket, until_then: Instant) -> Result<(), Interrupted> {
+        let place = ticket.place();
+        let bit = 1_u64 << place;
+        let Some(turn) = self.core.turns.get(place) else {
+            return Ok(());
+        };
+        let mut shared = self.core.lock();
+        // A year is as good as for ever.
+        let patience = until(until_then).min(Duration::from_secs(365 * 86_400));
+        if shared.woken & bit == 0 {
+            let asleep = |shared: &mut Shared| shared.woken & bit == 0;
+            shared = match turn.wait_timeout_while(shared, patience, asleep) {
+                Ok((shared, _)) => shared,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        shared.woken &= !bit;
+        Ok(())
+    }
+}
+
+impl Processes for Caller<'_> {
+    type Process = Arc<Process>;
+
+    fn load(&self, _: Instant) -> Result<(), CoreError> {
+        // The image is there as long as the driver is.
+        Err(CoreError::NotLoaded)
+    }
+
+    fn start(&self, worker: WorkerId, deadline: Instant) -> Result<Arc<Process>, StartError> {
+        let (process, states) = self.launch(worker, deadline)?;
+        let mut shared = self.core.lock();
+        shared.living += 1;
+        let wanted = shared.lifecycle.knows(worker);
+        if let Some(slot) = shared.processes.get_mut(worker.slot())
+            && wanted
+        {
+            *slot = Some(process.clone());
+        }
+        shared.lifecycle.counters.started();
+        drop(shared);
+        if let Err(errno) = self.core.watch.add(&process) {
+            // Nobody would see its end.
+            process.abort();
+            process.ended();
+            return Err(not_executed(errno));
+        }
+        self.core.watch.expect(deadline);
+        if !wanted {
+            process.abort();
+        }
+        let greeted = process.greet(&self.core.plan, states);
+        if greeted.is_err() {
+            self.lost(&process);
+        }
+        greeted.map(|()| process)
+    }
+
+    fn exchange(
+        &self,
+        process: &Arc<Process>,
+        request: &[u8],
+        reply: &mut [u8],
+        deadline: Instant,
+    ) -> Result<Answer, Lost> {
+        let result = process.exchange(&self.core.watch, request, reply, deadline);
+        if result.is_err() {
+            self.lost(process);
+        }
+        result
+    }
+
+    fn discard(&self, worker: WorkerId) {
+        let mut shared = self.core.lock();
+        let process = shared.take(worker);
+        shared.changes = shared.changes.wrapping_add(1);
+        drop(shared);
+        if let Some(process) = process {
+            process.abort();
+        }
+        self.core.changed.notify_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

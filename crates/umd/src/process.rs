@@ -1,0 +1,501 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One handler's process, from its start to its end, and the channel it is asked through.
+//!
+//! | who | does |
+//! | --- | --- |
+//! | a caller | sends, and receives; alone, since the lifecycle gives a worker to one at a time |
+//! | the watch's thread | kills at the deadline, and sees the end |
+//! | an operator | aborts |
+//!
+//! They meet under one lock, at the [`Transfer`], which decides. Bytes are sent and received without it. Whoever ends an exchange
+//! shuts the socket down, which wakes the caller, whatever becomes of the process.
+
+use crate::driver::Core;
+use crate::error::Exit;
+use crate::look::Status;
+use crate::report::{Item, Mechanism, Report, State, Why};
+use crate::start::{Plan, States};
+use crate::sys::clone::Child;
+use crate::sys::socket::unread;
+use crate::watch::Watch;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, recvmsg,
+    sendmsg, shutdown,
+};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use std::io::{IoSlice, IoSliceMut};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use umd_core::channel::start_error;
+use umd_core::error::{LockdownCheck, Seen, StartError, Violation};
+use umd_core::filter::{Denial, Instruction, Program};
+use umd_core::frame::{HEADER_LEN, HELLO_ID, Header};
+use umd_core::host::Lost;
+use umd_core::lifecycle::WorkerId;
+use umd_core::policy::{Framing, Instant};
+use umd_core::status::Denied;
+use umd_core::syscall::{Syscall, Syscalls};
+use umd_core::transfer::{Answer, Ended, Progress, Room, Tick, Transfer};
+
+/// How long whoever lost a handler waits to hear how it ended: it is dying by then.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// One handler's process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    socket: OwnedFd,
+    child: Child,
+    worker: WorkerId,
+    core: Weak<Core>,
+    channel: Mutex<Channel>,
+    /// The whole request has left us; whether it has arrived, the socket says.
+    handed_over: AtomicBool,
+    end: Mutex<Option<Exit>>,
+    ended: Condvar,
+    report: Mutex<Option<Report>>,
+    /// Does it say which call it was denied?
+    diagnoses: bool,
+    /// Its id as it sees it.
+    inner_pid: u32,
+}
+
+/// What is under the lock.
+#[derive(Debug)]
+struct Channel {
+    transfer: Transfer,
+    last_id: u32,
+    /// The last frame that was sent, header included.
+    frame_len: usize,
+    /// What the handler says that it was denied.
+    denied: Option<Denied>,
+}
+
+impl Process {
+    /// The record of a process that has just been executed, and has until `deadline` to say hello.
+    pub(crate) fn new(
+        core: &Arc<Core>,
+        worker: WorkerId,
+        socket: OwnedFd,
+        child: Child,
+        deadline: Instant,
+    ) -> Arc<Self> {
+        let pid = child.pid.get().unsigned_abs();
+        Arc::new(Self {
+            diagnoses: core.plan().diagnose(),
+            inner_pid: match core.plan().has_new_pids() {
+                true => 1,
+                false => pid,
+            },
+            socket,
+            child,
+            worker,
+            core: Arc::downgrade(core),
+            channel: Mutex::new(Channel {
+                transfer: Transfer::new(Framing::Framed, deadline),
+                last_id: 0,
+                frame_len: 0,
+                denied: None,
+            }),
+            handed_over: AtomicBool::new(false),
+            end: Mutex::new(None),
+            ended: Condvar::new(),
+            report: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn worker(&self) -> WorkerId {
+        self.worker
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.pid.get().unsigned_abs()
+    }
+
+    pub(crate) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.child.pidfd.as_fd()
+    }
+
+    /// What of its lockdown is in force, once it has said hello.
+    pub(crate) fn report(&self) -> Option<Report> {
+        lock(&self.report).clone()
+    }
+
+    /// What it says that it was denied.
+    pub(crate) fn denied(&self) -> Option<Denied> {
+        lock(&self.channel).denied
+    }
+
+    /// Sends the filter, if there is to be one, waits for the hello, and looks at the process. Context: the caller that starts it; the
+    /// watch keeps the deadline.
+    pub(crate) fn greet(&self, plan: &Plan, states: States) -> Result<(), StartError> {
+        if plan.has_filter() {
+            self.send_filter(plan);
+        }
+        let mut bytes = [0; HEADER_LEN];
+        let mut filled = 0;
+        let progress = loop {
+            let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) else {
+                break lock(&self.channel).transfer.header(&bytes);
+            };
+            match recv(&self.socket, room, RecvFlags::empty()) {
+                Ok((_, 0)) => break self.closed(),
+                Ok((_, count)) => filled += count,
+                Err(Errno::INTR) => {}
+                Err(_) => break self.closed(),
+            }
+        };
+        let looked = match progress {
+            Progress::Hello => self.look(plan, states),
+            _ => Ok(()),
+        };
+        let mut channel = lock(&self.channel);
+        match looked {
+            Ok(()) => channel.transfer.admit(),
+            Err(check) => drop(channel.transfer.fail(Ended::Lockdown(check))),
+        }
+        match channel.transfer.start_result() {
+            Some(Ok(())) => Ok(()),
+            Some(Err(ended)) => {
+                drop(channel);
+                self.kill();
+                Err(start_error(ended))
+            }
+            // Cannot be: a hello is complete, or its end was decided.
+            None => Err(StartError::Aborted),
+        }
+    }
+
+    fn send_filter(&self, plan: &Plan) {
+        let denial = match plan.diagnose() {
+            true => Denial::Signal,
+            false => Denial::Death,
+        };
+        let Some(program) = Program::without_exec(plan.lockdown(), self.inner_pid, denial) else {
+            return;
+        };
+        let code: Vec<u8> = program
+            .instructions()
+            .iter()
+            .flat_map(|instruction| Instruction::encode(*instruction))
+            .collect();
+        let header = Header::orders(u32::try_from(code.len()).unwrap_or(u32::MAX));
+        // Where it is gone, the wait for its hello says so.
+        let _ = self.send(&header.encode(), &code);
+    }
+
+    /// Looks at the process itself: what was asked for is in force, or at least each property of the lockdown has a
+    /// mechanism. Strict mode, and the filter, give all of them, so it is these that there is no start without.
+    fn look(&self, plan: &Plan, states: States) -> Result<(), LockdownCheck> {
+        let status = Status::of(&self.pid().to_string());
+        // Its id is its own as long as nobody has reaped it.
+        let status = status.filter(|_| lock(&self.end).is_none());
+        let mut report = Report {
+            profile: plan.lockdown().name(),
+            pid: self.pid(),
+            mechanisms: Vec::new(),
+        };
+        let mut note = |mechanism, state| report.mechanisms.push(Item { mechanism, state });
+        let seen = |found: Option<bool>| match found {
+            Some(true) => State::InForce,
+            Some(false) => State::Missing(Why::NotSeen),
+            None => State::Claimed,
+        };
+        let status = status.unwrap_or_default();
+        let seccomp = match plan.has_filter() {
+            false => status.seccomp.map(|mode| mode == 1),
+            true => match (status.seccomp, status.filters) {
+                (Some(mode), Some(filters)) => Some(mode == 2 && filters >= plan.filters()),
+                // Before Linux 5.9 filters are not counted.
+                (Some(mode), None) if mode != 2 => Some(false),
+                _ => None,
+            },
+        };
+        note(Mechanism::Seccomp, seen(seccomp));
+        let no_new_privs = status.no_new_privs.map(|set| set == 1);
+        note(Mechanism::NoNewPrivs, seen(no_new_privs));
+        let capabilities = status.capabilities.map(|set| set == 0);
+        note(Mechanism::Capabilities, seen(capabilities));
+        let ids = match plan.drops_ids() {
+            true => seen(status.uids.zip(status.gids).zip(status.groups).map(
+                |((uids, gids), groups)| uids == [65534; 4] && gids == [65534; 4] && groups == 0,
+            )),
+            false => State::Missing(Why::NotPermitted),
+        };
+        note(Mechanism::Ids, ids);
+        for (mechanism, state) in states {
+            note(mechanism, state);
+        }
+        for mechanism in [Mechanism::Descriptors, Mechanism::OtherLimits] {
+            if report.state(mechanism) == State::NotRequested {
+                report.mechanisms.push(Item {
+                    mechanism,
+                    state: State::InForce,
+                });
+            }
+        }
+        *lock(&self.report) = Some(report);
+        if status.threads.is_some_and(|threads| threads != 1) {
+            return Err(LockdownCheck::Threads);
+        }
+        match (seccomp, no_new_privs) {
+            (Some(false), _) => Err(LockdownCheck::Seccomp),
+            (_, Some(false)) => Err(LockdownCheck::NoNewPrivs),
+            _ => Ok(()),
+        }
+    }
+
+    /// One request, one answer. Context: the caller.
+    pub(crate) fn exchange(
+        &self,
+        watch: &Watch,
+        request: &[u8],
+        reply: &mut [u8],
+        deadline: Instant,
+    ) -> Result<Answer, Lost> {
+        self.has_said_nothing();
+        let header = self
+            .submit(request, reply.len(), deadline)
+            .map_err(Lost::Worker)?;
+        watch.expect(deadline);
+        if self.send(&header.encode(), request).is_ok() {
+            self.handed_over.store(true, Ordering::Release);
+        }
+        // Where it could not be sent, what is received says why.
+        self.receive(reply);
+        let result = lock(&self.channel).transfer.collect();
+        match result {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(ended)) => {
+                self.kill();
+                Err(Lost::Worker(ended))
+            }
+            // Cannot be: whatever ends the wait has decided.
+            None => Err(Lost::Worker(Ended::Aborted(Seen::Read))),
+        }
+    }
+
+    /// Bytes that nobody asked for, and an end, are noticed before the next request is sent, which nobody has read then.
+    fn has_said_nothing(&self) {
+        let mut byte = [0];
+        match recv(&self.socket, &mut byte, RecvFlags::DONTWAIT) {
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Ok((_, 0)) | Err(_) => {
+                lock(&self.channel).transfer.close();
+            }
+            Ok(_) => {
+                let mut channel = lock(&self.channel);
+                channel.transfer.left_over();
+            }
+        }
+    }
+
+    fn submit(&self, request: &[u8], room: usize, deadline: Instant) -> Result<Header, Ended> {
+        let length = u32::try_from(request.len()).unwrap_or(u32::MAX);
+        let mut channel = lock(&self.channel);
+        // 0 is the hello's.
+        let id = NonZeroU32::new(channel.last_id.wrapping_add(1)).unwrap_or(NonZeroU32::MIN);
+        self.handed_over.store(false, Ordering::Relaxed);
+        channel
+            .transfer
+            .submit(id, length, Room::all(room), deadline)?;
+        channel.last_id = id.get();
+        channel.frame_len = HEADER_LEN.saturating_add(request.len());
+        Ok(Header::request(id.get(), length))
+    }
+
+    /// All of it. Fails where nobody reads any more.
+    fn send(&self, header: &[u8], payload: &[u8]) -> Result<(), Errno> {
+        let mut sent = 0;
+        while sent < header.len() + payload.len() {
+            let (head, tail) = match header.get(sent..) {
+                Some(head) => (head, payload),
+                None => (
+                    &[][..],
+                    payload.get(sent - header.len()..).unwrap_or_default(),
+                ),
+            };
+            let parts = [IoSlice::new(head), IoSlice::new(tail)];
+            let mut nothing = SendAncillaryBuffer::default();
+            match sendmsg(&self.socket, &parts, &mut nothing, SendFlags::NOSIGNAL) {
+                Ok(count) => sent += count,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives until the transfer has a result. A byte more than the caller's buffer holds would be noticed.
+    fn receive(&self, reply: &mut [u8]) {
+        let mut header = [0; HEADER_LEN];
+        let mut trap = [0];
+        let mut received = 0;
+        // The payload's length, once it is known.
+        let mut length = None;
+        loop {
+            let head = header.get_mut(received..).unwrap_or_default();
+            let begun = received.saturating_sub(HEADER_LEN);
+            let room = reply.get_mut(begun..).unwrap_or_default();
+            let mut parts = [
+                IoSliceMut::new(head),
+                IoSliceMut::new(room),
+                IoSliceMut::new(&mut trap),
+            ];
+            let mut nothing = RecvAncillaryBuffer::default();
+            let flags = RecvFlags::CMSG_CLOEXEC;
+            let count = match recvmsg(&self.socket, &mut parts, &mut nothing, flags) {
+                Ok(message) if message.bytes > 0 => message.bytes,
+                Err(Errno::INTR) => continue,
+                // The end; or it died and had not read all.
+                Ok(_) => {
+                    self.read_all();
+                    self.closed();
+                    return;
+                }
+                Err(_) => {
+                    self.closed();
+                    return;
+                }
+            };
+            received += count;
+            if received < HEADER_LEN {
+                continue;
+            }
+            let mut channel = lock(&self.channel);
+            let frame_len = channel.frame_len;
+            if length.is_none() {
+                if self.last_words(&mut channel, &header) {
+                    continue;
+                }
+                // It answers: whether it has read all, only it knows.
+                channel.transfer.sent(frame_len);
+                match channel.transfer.header(&header) {
+                    Progress::Kill => return,
+                    _ => length = Header::decode(&header).map(|reply| reply.length).ok(),
+                }
+            }
+            let wanted = length.unwrap_or(0) as usize;
+            let payload = received - HEADER_LEN;
+            channel
+                .transfer
+                .received(payload.min(wanted) - begun.min(wanted));
+            if payload > wanted {
+                // The answer counts; what is behind it ends the handler.
+                channel
+                    .transfer
+                    .fail(Ended::Broken(Violation::Unasked, Seen::Read));
+                self.kill();
+            }
+            if channel.transfer.has_result() {
+                return;
+            }
+        }
+    }
+
+    /// A frame with the hello's id and a status is what a handler says that is denied a system call, before it ends.
+    fn last_words(&self, channel: &mut Channel, header: &[u8; HEADER_LEN]) -> bool {
+        match Header::decode(header) {
+            Ok(words) if self.diagnoses && words.id == HELLO_ID && words.status != 0 => {
+                let number = words.status - 1;
+                let call = u16::try_from(number)
+                    .ok()
+                    .filter(|number| *number < Syscalls::END);
+                channel.denied = Some(match call {
+                    Some(number) => Denied::Call(Syscall::new(number)),
+                    None => Denied::Elsewhere(number),
+                });
+                // What follows is its end.
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The handler has read all that was sent, if all was.
+    fn read_all(&self) {
+        if self.handed_over.load(Ordering::Acquire) {
+            let mut channel = lock(&self.channel);
+            let frame_len = channel.frame_len;
+            channel.transfer.sent(frame_len);
+        }
+    }
+
+    /// No byte comes any more.
+    fn closed(&self) -> Progress {
+        lock(&self.channel).transfer.close();
+        Progress::Kill
+    }
+
+    /// The watch looks at the clock: when to look again, if somebody waits.
+    pub(crate) fn tick(&self, now: Instant) -> Option<Instant> {
+        // What is still on its way the handler has not read.
+        if unread(&self.socket) == Some(0) {
+            self.read_all();
+        }
+        let ticked = lock(&self.channel).transfer.tick(now);
+        match ticked {
+            Tick::At(deadline) => Some(deadline),
+            Tick::Expired => {
+                self.kill();
+                None
+            }
+            Tick::Nothing => None,
+        }
+    }
+
+    /// Nobody wants this process any more: it is killed, and whoever waits for it is woken.
+    pub(crate) fn abort(&self) {
+        lock(&self.channel).transfer.abort();
+        self.kill();
+    }
+
+    /// Kills it, and ends what is said between us. Does not wait.
+    fn kill(&self) {
+        let _ = pidfd_send_signal(self.pidfd(), Signal::KILL);
+        let _ = shutdown(&self.socket, Shutdown::Both);
+    }
+
+    /// It has ended: the watch reaps it. Somebody who has the channel may live on; it is closed to him.
+    pub(crate) fn ended(&self) {
+        let exit = match waitid(
+            WaitId::PidFd(self.pidfd()),
+            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
+        ) {
+            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
+                (Some(status), _) => Exit::Exited(status as u8),
+                (None, Some(signal)) => Exit::Signaled(signal as u8),
+                (None, None) => Exit::Unknown,
+            },
+            // Somebody else has asked.
+            _ => Exit::Unknown,
+        };
+        *lock(&self.end) = Some(exit);
+        self.ended.notify_all();
+        let _ = shutdown(&self.socket, Shutdown::Both);
+        if let Some(core) = self.core.upgrade() {
+            core.lost(self, exit);
+        }
+    }
+
+    /// How it ended, if that is known soon.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        let end = lock(&self.end);
+        let waited = self
+            .ended
+            .wait_timeout_while(end, LAST_WORDS, |end| end.is_none());
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Why no byte passes any more, once that is so.
+    pub(crate) fn is_over(&self) -> Option<Ended> {
+        lock(&self.channel).transfer.ended()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

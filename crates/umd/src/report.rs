@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a handler's lockdown was to be, and what of it is in force, by which mechanism.
+
+use std::fmt;
+
+/// What a handler cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+pub enum Property {
+    /// Open a file, a socket, or anything.
+    OpenNothing,
+    /// Signal, trace or look into anyone.
+    ReachNobody,
+    /// Gain a privilege.
+    GainNothing,
+    /// Create processes.
+    StayAlone,
+    /// Outlive its time, or take more memory or descriptors than it was given.
+    StayWithin,
+}
+
+impl Property {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::OpenNothing,
+        Self::ReachNobody,
+        Self::GainNothing,
+        Self::StayAlone,
+        Self::StayWithin,
+    ];
+
+    /// The name that operators read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenNothing => "open-nothing",
+            Self::ReachNobody => "reach-nobody",
+            Self::GainNothing => "gain-nothing",
+            Self::StayAlone => "stay-alone",
+            Self::StayWithin => "stay-within",
+        }
+    }
+}
+
+/// What gives a handler's lockdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+pub enum Mechanism {
+    /// seccomp(2): strict mode, or a filter of the profile's system calls.
+    Seccomp,
+    /// landlock(7): no file, no port, no signal, no abstract socket.
+    Landlock,
+    /// PR_SET_NO_NEW_PRIVS.
+    NoNewPrivs,
+    /// No capability is left.
+    Capabilities,
+    /// Nobody's ids, and no group.
+    Ids,
+    /// The root directory is empty, and nothing can be made in it.
+    EmptyRoot,
+    /// Namespaces of its own.
+    Namespaces,
+    /// No process or thread may be made: RLIMIT_NPROC, which root is not subject to.
+    ProcessLimit,
+    /// Address space: RLIMIT_AS.
+    MemoryLimit,
+    /// No descriptor but the channel, and a place to write to that is none.
+    Descriptors,
+    /// Files, cores, queues, locked memory, stack: limits.
+    OtherLimits,
+    /// A session of its own: no terminal.
+    Session,
+    /// It is killed when this program ends.
+    ParentDeath,
+    /// A control group of the owner's.
+    Cgroup,
+}
+
+impl Mechanism {
+    /// The name that operators read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Seccomp => "seccomp",
+            Self::Landlock => "landlock",
+            Self::NoNewPrivs => "no-new-privs",
+            Self::Capabilities => "capabilities",
+            Self::Ids => "ids",
+            Self::EmptyRoot => "empty-root",
+            Self::Namespaces => "namespaces",
+            Self::ProcessLimit => "process-limit",
+            Self::MemoryLimit => "memory-limit",
+            Self::Descriptors => "descriptors",
+            Self::OtherLimits => "other-limits",
+            Self::Session => "session",
+            Self::ParentDeath => "parent-death",
+            Self::Cgroup => "cgroup",
+        }
+    }
+
+    /// Which properties it gives, or helps to give.
+    pub const fn gives(self) -> &'static [Property] {
+        use Property::{GainNothing, OpenNothing, ReachNobody, StayAlone, StayWithin};
+        match self {
+            Self::Seccomp => &[OpenNothing, ReachNobody, GainNothing, StayAlone],
+            Self::Landlock => &[OpenNothing, ReachNobody],
+            Self::NoNewPrivs | Self::Capabilities => &[GainNothing],
+            Self::Ids => &[ReachNobody, GainNothing],
+            Self::EmptyRoot | Self::Descriptors => &[OpenNothing],
+            Self::Namespaces => &[OpenNothing, ReachNobody],
+            Self::ProcessLimit => &[StayAlone],
+            Self::MemoryLimit
+            | Self::OtherLimits
+            | Self::Session
+            | Self::ParentDeath
+            | Self::Cgroup => &[StayWithin],
+        }
+    }
+}
+
+/// What is known of a mechanism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(
+    feature = "serde",
+    serde(tag = "state", content = "why", rename_all = "kebab-case")
+)]
+pub enum State {
+    /// In force: the host did it, or has seen it.
+    InForce,
+    /// In force as far as the handler is to be believed, since the host cannot look.
+    Claimed,
+    /// Not in force, and why.
+    Missing(Why),
+    /// Not asked for.
+    NotRequested,
+}
+
+/// Why a mechanism is not in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
+pub enum Why {
+    /// This program is not privileged to.
+    NotPermitted,
+    /// This kernel has it not, or it is switched off.
+    NotSupported,
+    /// The kernel said this errno.
+    Errno(i32),
+    /// It was looked for, and is not there.
+    NotSeen,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPermitted => f.write_str("this program may not"),
+            Self::NotSupported => f.write_str("the kernel does not have it"),
+            Self::Errno(number) => {
+                write!(f, "{}", std::io::Error::from_raw_os_error(*number))
+            }
+            Self::NotSeen => f.write_str("it was looked for and is not there"),
+        }
+    }
+}
+
+/// One line of a [`Report`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Item {
+    /// What.
+    pub mechanism: Mechanism,
+    /// What is known of it.
+    #[cfg_attr(feature = "serde", serde(flatten))]
+    pub state: State,
+}
+
+/// What of its lockdown is in force on a handler, mechanism by mechanism.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Report {
+    /// The profile that was asked for.
+    pub profile: &'static str,
+    /// The handler's process.
+    pub pid: u32,
+    /// One for each mechanism.
+    pub mechanisms: Vec<Item>,
+}
+
+impl Report {
+    /// What is known of this mechanism.
+    pub fn state(&self, mechanism: Mechanism) -> State {
+        self.mechanisms
+            .iter()
+            .find(|item| item.mechanism == mechanism)
+            .map_or(State::NotRequested, |item| item.state)
+    }
+
+    /// By what a property is given: those that are in force, as far as is known.
+    pub fn by(&self, property: Property) -> impl Iterator<Item = Item> + '_ {
+        self.mechanisms.iter().copied().filter(move |item| {
+            matches!(item.state, State::InForce | State::Claimed)
+                && item.mechanism.gives().contains(&property)
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    /// A table, a line a mechanism.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<14} handler {}", self.profile, self.pid)?;
+        for item in &self.mechanisms {
+            write!(f, "{:<14} ", item.mechanism.name())?;
+            match item.state {
+                State::InForce => f.write_str("in force")?,
+                State::Claimed => f.write_str("in force, as the handler says")?,
+                State::Missing(why) => write!(f, "missing: {why}")?,
+                State::NotRequested => f.write_str("not asked for")?,
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The thread that makes the handlers: one a program, and as long as the program lives.
+//!
+//! The kernel kills a handler when the *thread* that made it ends (`PR_SET_PDEATHSIG`). Callers' threads end when they like;
+//! this one ends with the program.
+
+use crate::sys::clone::Stack;
+use crate::sys::fork::Origin;
+use crate::sys::signals::quiet_thread;
+use rustix::io::Errno;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+
+type Job = Box<dyn FnOnce(&Stack) + Send>;
+
+/// The way to that thread.
+#[derive(Clone, Debug)]
+pub(crate) struct Spawner(Sender<Job>);
+
+impl Spawner {
+    /// That of this program; made by whoever asks first.
+    pub(crate) fn get() -> Result<Self, Errno> {
+        static SPAWNER: Mutex<Option<(Origin, Spawner)>> = Mutex::new(None);
+        let mut place = SPAWNER.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*place {
+            Some((origin, spawner)) if origin.is_here() => return Ok(spawner.clone()),
+            _ => {}
+        }
+        let stack = Stack::new()?;
+        let (sender, jobs) = channel();
+        quiet_thread("umd-spawner", move || work(&stack, &jobs)).map_err(errno)?;
+        let spawner = Self(sender);
+        *place = Some((Origin::here()?, spawner.clone()));
+        Ok(spawner)
+    }
+
+    /// Has the thread do this, and returns at once. The result comes out at the other end, unless that is closed by then.
+    pub(crate) fn run<R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Stack) -> R + Send + 'static,
+    ) -> Receiver<R> {
+        let (sender, result) = channel();
+        let job: Job = Box::new(move |stack| {
+            // Whoever wanted it may be gone.
+            drop(sender.send(job(stack)));
+        });
+        // Where the thread is gone, nothing comes out at the other end.
+        drop(self.0.send(job));
+        result
+    }
+}
+
+fn work(stack: &Stack, jobs: &Receiver<Job>) {
+    for job in jobs {
+        job(stack);
+    }
+}
+
+/// The errno of a thread that was not made.
+pub(crate) fn errno(error: std::io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::AGAIN)
+}

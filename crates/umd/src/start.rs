@@ -1,0 +1,557 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A handler's start: what its process gives up before it executes the image, step by step.
+//!
+//! All is prepared here; [`clone`](crate::sys::clone) makes the child that follows. What each step came to is seen from here
+//! afterwards, since both share memory until the exec.
+
+use crate::error::BuildError;
+use crate::image::{Image, Kind, out_of_the_way};
+use crate::look::Status;
+use crate::report::{Mechanism, State, Why};
+use crate::sys::clone::{Child, Expect, Options, Script, Stack, Step, Way};
+use crate::sys::signals;
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, Scope,
+};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicBool, Ordering};
+use umd_core::frame::ORDERS;
+use umd_core::lockdown::Lockdown;
+
+/// "nobody" and "nogroup": ids that own nothing.
+const NOBODY: usize = 65534;
+
+const STACK_MAX: u64 = 1 << 20;
+
+/// The system calls of a child, by number, as in `arch/x86/entry/syscalls/syscall_64.tbl`.
+mod number {
+    pub(super) const RT_SIGACTION: u32 = 13;
+    pub(super) const RT_SIGPROCMASK: u32 = 14;
+    pub(super) const FCNTL: u32 = 72;
+    pub(super) const CHDIR: u32 = 80;
+    pub(super) const FCHDIR: u32 = 81;
+    pub(super) const GETPPID: u32 = 110;
+    pub(super) const SETSID: u32 = 112;
+    pub(super) const SETGROUPS: u32 = 116;
+    pub(super) const SETRESUID: u32 = 117;
+    pub(super) const SETRESGID: u32 = 119;
+    pub(super) const PRCTL: u32 = 157;
+    pub(super) const CHROOT: u32 = 161;
+    pub(super) const DUP3: u32 = 292;
+    pub(super) const PRLIMIT64: u32 = 302;
+    pub(super) const EXECVEAT: u32 = 322;
+    pub(super) const CLOSE_RANGE: u32 = 436;
+    pub(super) const LANDLOCK_RESTRICT_SELF: u32 = 446;
+}
+
+const PR_SET_PDEATHSIG: usize = 1;
+const PR_SET_NO_NEW_PRIVS: usize = 38;
+const PR_CAP_AMBIENT: usize = 47;
+const PR_CAP_AMBIENT_CLEAR_ALL: usize = 4;
+const SIGKILL: usize = 9;
+const SIGSTOP: usize = 19;
+const F_SETFD: usize = 2;
+const FD_CLOEXEC: usize = 1;
+const CLOSE_RANGE_CLOEXEC: usize = 4;
+const SIG_SETMASK: usize = 2;
+const AT_EMPTY_PATH: usize = 0x1000;
+
+/// RLIMIT_…, as in `include/uapi/asm-generic/resource.h`, with the most that a handler gets.
+const LIMITS: [(Resource, usize, u64); 7] = [
+    (Resource::Core, 4, 0),
+    (Resource::Fsize, 1, 0),
+    (Resource::Memlock, 8, 0),
+    (Resource::Msgqueue, 12, 0),
+    (Resource::Rtprio, 14, 0),
+    (Resource::Sigpending, 11, 64),
+    (Resource::Stack, 3, STACK_MAX),
+];
+const RLIMIT_NPROC: usize = 6;
+const RLIMIT_NOFILE: usize = 7;
+const RLIMIT_AS: usize = 9;
+
+/// What starts have in common, made once a driver.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    name: CString,
+    image: Image,
+    lockdown: Lockdown,
+    memory_max: u64,
+    /// What is written to fd 2 goes nowhere.
+    sink: OwnedFd,
+    /// Denies all; without, why.
+    ruleset: Result<OwnedFd, Why>,
+    /// A directory that is deleted; without, why.
+    root: Result<OwnedFd, Why>,
+    /// Is this program's effective user root?
+    privileged: bool,
+    /// How many filters this program is under itself.
+    filters: u64,
+    /// Strict mode cannot be had under a filter.
+    filtered: bool,
+    namespaces: u64,
+    cgroup: Option<OwnedFd>,
+    diagnose: bool,
+}
+
+/// CLONE_NEW…, as in `include/uapi/linux/sched.h`.
+pub(crate) const NEW_PIDS: u64 = 0x2000_0000;
+
+/// What an owner asks for, besides the policy.
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    pub(crate) namespaces: u64,
+    pub(crate) cgroup: Option<OwnedFd>,
+    pub(crate) diagnose: bool,
+}
+
+/// What this kernel, or the container's filter, was seen to refuse.
+static NO_CLONE3: AtomicBool = AtomicBool::new(false);
+static NO_CLOSE_RANGE: AtomicBool = AtomicBool::new(false);
+
+/// What is known of mechanisms.
+pub(crate) type States = Vec<(Mechanism, State)>;
+
+/// A process that has executed the image. It is killed and reaped where nobody takes it.
+#[derive(Debug)]
+pub(crate) struct Launched {
+    child: Option<Child>,
+    /// What came of the steps.
+    states: States,
+}
+
+impl Launched {
+    /// From now on it is the caller's.
+    pub(crate) fn take(mut self) -> Option<(Child, States)> {
+        Some((self.child.take()?, std::mem::take(&mut self.states)))
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        if let Some(child) = &self.child {
+            end(child);
+        }
+    }
+}
+
+impl Plan {
+    pub(crate) fn new(
+        name: &str,
+        blob: &[u8],
+        policy: &umd_core::policy::Policy,
+        extras: Extras,
+    ) -> Result<Self, BuildError> {
+        let image = Image::new(name, blob)?;
+        let privileged = rustix::process::geteuid().is_root();
+        let own = Status::of("self").unwrap_or_default();
+        Ok(Self {
+            name: CString::new(name).map_err(|_| BuildError::Name)?,
+            ruleset: deny_all(&image),
+            image,
+            lockdown: policy.lockdown,
+            memory_max: policy.memory_max,
+            sink: sink().map_err(BuildError::Resources)?,
+            root: match privileged {
+                true => empty_root(),
+                false => Err(Why::NotPermitted),
+            },
+            privileged,
+            filters: own.filters.unwrap_or(0),
+            filtered: own.seccomp == Some(2),
+            namespaces: extras.namespaces,
+            cgroup: extras.cgroup,
+            diagnose: extras.diagnose,
+        })
+    }
+
+    /// What a handler gives up.
+    pub(crate) fn lockdown(&self) -> Lockdown {
+        self.lockdown
+    }
+
+    /// Does the runtime set a filter, and not strict mode?
+    pub(crate) fn has_filter(&self) -> bool {
+        self.lockdown != Lockdown::Strict || self.filtered || self.diagnose
+    }
+
+    /// Is a handler the first of its own?
+    pub(crate) fn has_new_pids(&self) -> bool {
+        self.namespaces & NEW_PIDS != 0
+    }
+
+    /// Does a handler say which call it was denied?
+    pub(crate) fn diagnose(&self) -> bool {
+        self.diagnose
+    }
+
+    /// How many filters a handler is under that has set its own.
+    pub(crate) fn filters(&self) -> u64 {
+        self.filters.saturating_add(1)
+    }
+
+    /// Is the handler to have nobody's ids?
+    pub(crate) fn drops_ids(&self) -> bool {
+        self.privileged
+    }
+
+    /// Makes a process that executes the image, with this end of the channel. Context: the spawner's thread.
+    pub(crate) fn launch(&self, channel: &OwnedFd, stack: &Stack) -> Result<Launched, Errno> {
+        let channel = out_of_the_way(channel)?;
+        loop {
+            let way = match NO_CLONE3.load(Ordering::Relaxed) {
+                false => Way::Clone3,
+                true => Way::Clone,
+            };
+            let range = !NO_CLOSE_RANGE.load(Ordering::Relaxed);
+            match self.attempt(channel.as_fd(), stack, way, range) {
+                Err(Refused::Clone(Errno::NOSYS | Errno::PERM)) if way == Way::Clone3 => {
+                    NO_CLONE3.store(true, Ordering::Relaxed);
+                }
+                Err(Refused::CloseRange) if range => NO_CLOSE_RANGE.store(true, Ordering::Relaxed),
+                Err(Refused::Clone(errno) | Refused::Step(errno)) => return Err(errno),
+                Err(Refused::CloseRange) => return Err(Errno::NOSYS),
+                Ok(launched) => return Ok(launched),
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        channel: BorrowedFd<'_>,
+        stack: &Stack,
+        way: Way,
+        range: bool,
+    ) -> Result<Launched, Refused> {
+        // All that the steps' arguments are addresses of.
+        let memory = Memory::new(self);
+        let mut marks = Vec::new();
+        let mut steps = Vec::with_capacity(64);
+        let options = Options {
+            way,
+            namespaces: self.namespaces,
+            cgroup: match way {
+                Way::Clone3 => self.cgroup.as_ref().map(AsFd::as_fd),
+                Way::Clone => None,
+            },
+        };
+        self.steps(&memory, channel, way, range, &mut steps, &mut marks);
+        let mut script = Script::new(steps);
+        // SAFETY: the addresses are those of `memory`, and of constants; descriptors are the child's own.
+        let child = unsafe { script.run(stack, &options) }.map_err(Refused::Clone)?;
+        let steps = script.steps();
+        if let Some(failed) = steps.iter().find(|step| step.failed()) {
+            end(&child);
+            return Err(match failed.outcome() {
+                _ if failed.is(number::CLOSE_RANGE) => Refused::CloseRange,
+                Some(Err(errno)) => Refused::Step(errno),
+                // It is not the child of whom it should be.
+                _ => Refused::Step(Errno::SRCH),
+            });
+        }
+        let mut states = self.states(way);
+        for (at, mechanism) in marks {
+            let state = match steps.get(at).and_then(Step::outcome) {
+                Some(Ok(_)) => State::InForce,
+                Some(Err(Errno::PERM)) => State::Missing(Why::NotPermitted),
+                Some(Err(errno)) => State::Missing(Why::Errno(errno.raw_os_error())),
+                None => State::Missing(Why::NotSeen),
+            };
+            states.push((mechanism, state));
+        }
+        Ok(Launched {
+            child: Some(child),
+            states,
+        })
+    }
+
+    /// What is known without a step.
+    fn states(&self, way: Way) -> States {
+        let asked = |asked, state| if asked { state } else { State::NotRequested };
+        let mut states = vec![
+            (
+                Mechanism::Namespaces,
+                asked(self.namespaces != 0, State::InForce),
+            ),
+            (
+                Mechanism::Cgroup,
+                asked(
+                    self.cgroup.is_some(),
+                    match way {
+                        Way::Clone3 => State::InForce,
+                        Way::Clone => State::Missing(Why::NotSupported),
+                    },
+                ),
+            ),
+        ];
+        if let Err(why) = &self.ruleset {
+            states.push((Mechanism::Landlock, State::Missing(*why)));
+        }
+        if let Err(why) = &self.root {
+            states.push((Mechanism::EmptyRoot, State::Missing(*why)));
+        }
+        states
+    }
+
+    /// The list. Where a step stands for a mechanism, `marks` says so.
+    fn steps(
+        &self,
+        memory: &Memory,
+        channel: BorrowedFd<'_>,
+        way: Way,
+        range: bool,
+        steps: &mut Vec<Step>,
+        marks: &mut Vec<(usize, Mechanism)>,
+    ) {
+        use Expect::{Anything, Exactly, Success};
+        let mut list = List { steps, marks };
+        let descriptor = |fd: BorrowedFd<'_>| fd.as_raw_fd() as usize;
+
+        list.marked(Mechanism::Session, number::SETSID, [0; 6], Anything);
+        for to in [0, 1] {
+            list.step(number::DUP3, [descriptor(channel), to, 0, 0, 0, 0], Success);
+        }
+        let sink = [descriptor(self.sink.as_fd()), 2, 0, 0, 0, 0];
+        list.step(number::DUP3, sink, Success);
+        if range {
+            let all = [3, u32::MAX as usize, CLOSE_RANGE_CLOEXEC, 0, 0, 0];
+            list.marked(Mechanism::Descriptors, number::CLOSE_RANGE, all, Success);
+        } else {
+            for fd in &memory.descriptors {
+                // It may be closed by now.
+                list.step(number::FCNTL, [*fd, F_SETFD, FD_CLOEXEC, 0, 0, 0], Anything);
+            }
+        }
+        if let Ok(root) = &self.root {
+            let root = descriptor(root.as_fd());
+            list.step(number::FCHDIR, [root, 0, 0, 0, 0, 0], Anything);
+            let here = [c".".as_ptr() as usize, 0, 0, 0, 0, 0];
+            list.marked(Mechanism::EmptyRoot, number::CHROOT, here, Anything);
+        }
+        let top = [c"/".as_ptr() as usize, 0, 0, 0, 0, 0];
+        list.step(number::CHDIR, top, Anything);
+        if self.privileged {
+            let ids = [NOBODY, NOBODY, NOBODY, 0, 0, 0];
+            list.step(number::SETGROUPS, [0; 6], Anything);
+            list.step(number::SETRESGID, ids, Anything);
+            list.step(number::SETRESUID, ids, Anything);
+        }
+        let ambient = [PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0];
+        list.step(number::PRCTL, ambient, Anything);
+        // After the change of uid, which would count against the limit and have the exec fail.
+        for (resource, limit) in &memory.limits {
+            let arguments = [0, *resource, limit.as_ptr() as usize, 0, 0, 0];
+            match *resource {
+                RLIMIT_AS => {
+                    list.marked(
+                        Mechanism::MemoryLimit,
+                        number::PRLIMIT64,
+                        arguments,
+                        Success,
+                    );
+                }
+                RLIMIT_NPROC => {
+                    list.marked(
+                        Mechanism::ProcessLimit,
+                        number::PRLIMIT64,
+                        arguments,
+                        Anything,
+                    );
+                }
+                _ => list.step(number::PRLIMIT64, arguments, Success),
+            }
+        }
+        let privileges = [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0];
+        list.step(number::PRCTL, privileges, Success);
+        if let Ok(ruleset) = &self.ruleset {
+            let arguments = [descriptor(ruleset.as_fd()), 0, 0, 0, 0, 0];
+            let number = number::LANDLOCK_RESTRICT_SELF;
+            list.marked(Mechanism::Landlock, number, arguments, Anything);
+        }
+        // After the change of uid, which would take it back.
+        let death = [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0];
+        list.marked(Mechanism::ParentDeath, number::PRCTL, death, Success);
+        // It may have come too late.
+        if self.namespaces & NEW_PIDS == 0 {
+            list.step(number::GETPPID, [0; 6], Exactly(memory.parent));
+        }
+        for signal in memory.signals(way) {
+            let action = [
+                signal,
+                memory.default_action.as_ptr() as usize,
+                0,
+                signals::SET,
+                0,
+                0,
+            ];
+            list.step(number::RT_SIGACTION, action, Success);
+        }
+        let mask = [
+            SIG_SETMASK,
+            &raw const memory.no_signal as usize,
+            0,
+            signals::SET,
+            0,
+            0,
+        ];
+        list.step(number::RT_SIGPROCMASK, mask, Success);
+        let exec = [
+            descriptor(self.image.as_fd()),
+            c"".as_ptr() as usize,
+            memory.arguments.as_ptr() as usize,
+            memory.environment.as_ptr() as usize,
+            AT_EMPTY_PATH,
+            0,
+        ];
+        list.step(number::EXECVEAT, exec, Success);
+    }
+}
+
+/// Why there is no process.
+enum Refused {
+    Clone(Errno),
+    CloseRange,
+    Step(Errno),
+}
+
+struct List<'l> {
+    steps: &'l mut Vec<Step>,
+    marks: &'l mut Vec<(usize, Mechanism)>,
+}
+
+impl List<'_> {
+    fn step(&mut self, number: u32, arguments: [usize; 6], expect: Expect) {
+        self.steps.push(Step::new(number, arguments, expect));
+    }
+
+    fn marked(&mut self, mechanism: Mechanism, number: u32, arguments: [usize; 6], expect: Expect) {
+        self.marks.push((self.steps.len(), mechanism));
+        self.step(number, arguments, expect);
+    }
+}
+
+/// What steps refer to by address.
+struct Memory {
+    arguments: [*const std::ffi::c_char; 3],
+    environment: [*const std::ffi::c_char; 1],
+    /// The number of each limit, and its soft and hard value.
+    limits: Vec<(usize, [u64; 2])>,
+    /// `struct sigaction` of zeroes: SIG_DFL.
+    default_action: [u64; 4],
+    no_signal: u64,
+    parent: usize,
+    /// Those that are open, from 3 on, where they have to be named.
+    descriptors: Vec<usize>,
+}
+
+impl Memory {
+    /// The plan's name has to stay where it is as long as this.
+    fn new(plan: &Plan) -> Self {
+        let orders: *const _ = match plan.has_filter() {
+            true => CStr::as_ptr(ORDERS),
+            false => std::ptr::null(),
+        };
+        let mut limits = vec![
+            limit(Resource::As, RLIMIT_AS, plan.memory_max),
+            limit(Resource::Nproc, RLIMIT_NPROC, 0),
+            limit(Resource::Nofile, RLIMIT_NOFILE, 3),
+        ];
+        limits.extend(LIMITS.map(|(resource, number, most)| limit(resource, number, most)));
+        Self {
+            arguments: [plan.name.as_ptr(), orders, std::ptr::null()],
+            environment: [std::ptr::null()],
+            limits,
+            default_action: [0; 4],
+            no_signal: 0,
+            parent: rustix::process::getpid().as_raw_nonzero().get() as usize,
+            descriptors: match NO_CLOSE_RANGE.load(Ordering::Relaxed) {
+                true => open_descriptors(),
+                false => Vec::new(),
+            },
+        }
+    }
+
+    /// The signals whose actions have to be reset: an exec leaves those that are ignored, and clone3() resets the others.
+    fn signals(&self, way: Way) -> impl Iterator<Item = usize> {
+        signals::ALL
+            .filter(|signal| *signal != SIGKILL && *signal != SIGSTOP)
+            .filter(move |signal| way == Way::Clone || signals::is_ignored(*signal))
+    }
+}
+
+fn limit(resource: Resource, number: usize, most: u64) -> (usize, [u64; 2]) {
+    let hard = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    (number, [most.min(hard); 2])
+}
+
+fn open_descriptors() -> Vec<usize> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|fd| *fd > 2)
+        .collect()
+}
+
+/// A place to write to that is none.
+fn sink() -> Result<OwnedFd, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    match open("/dev/null", flags, Mode::empty()) {
+        Ok(null) => out_of_the_way(null),
+        // In an empty root: a pipe that nobody reads.
+        Err(_) => out_of_the_way(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?.1),
+    }
+}
+
+/// A ruleset that allows nothing; but the image, where that is a file among others.
+fn deny_all(image: &Image) -> Result<OwnedFd, Why> {
+    let abi = ABI::V6;
+    let ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(abi))
+        .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(abi)))
+        .and_then(|ruleset| ruleset.scope(Scope::from_all(abi)))
+        .and_then(|ruleset| ruleset.create());
+    let ruleset = ruleset.map_err(|_| Why::NotSupported)?;
+    let ruleset = match image.kind() {
+        Kind::Sealed => ruleset,
+        Kind::Nameless => ruleset
+            .add_rule(PathBeneath::new(image, AccessFs::Execute))
+            .map_err(|_| Why::NotSupported)?,
+    };
+    let file: Option<OwnedFd> = ruleset.into();
+    let file = file.ok_or(Why::NotSupported)?;
+    out_of_the_way(file).map_err(|errno| Why::Errno(errno.raw_os_error()))
+}
+
+/// A directory that is deleted: it is empty, and nothing can be made in it.
+fn empty_root() -> Result<OwnedFd, Why> {
+    let errno = |error: std::io::Error| Why::Errno(error.raw_os_error().unwrap_or(0));
+    let path = std::env::temp_dir().join(format!(
+        "umd-{}-{}",
+        std::process::id(),
+        crate::time::now().as_nanos()
+    ));
+    std::fs::create_dir(&path).map_err(errno)?;
+    let directory = open(
+        &path,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    );
+    std::fs::remove_dir(&path).map_err(errno)?;
+    directory
+        .and_then(out_of_the_way)
+        .map_err(|number| Why::Errno(number.raw_os_error()))
+}
+
+/// Nobody wants this child, which has ended or is about to.
+fn end(child: &Child) {
+    use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+    let _ = pidfd_send_signal(&child.pidfd, Signal::KILL);
+    // Somebody else in this program may have reaped it.
+    let _ = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED);
+}

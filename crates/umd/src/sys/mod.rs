@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What no library does for us, and all the unsafe code of this crate.
+
+pub(crate) mod clone;
+pub(crate) mod fork;
+pub(crate) mod signals;
+pub(crate) mod socket;
