@@ -54,5 +54,17 @@ pub use umd_core::policy::RestartPolicy;
 pub use umd_core::proto::Question;
 pub use umd_core::syscall::{Syscall, Syscalls};
 
+/// The executable of a handler that the package's build script has built with `umd-build`, as bytes.
+///
+/// ```ignore
+/// static HANDLER: &[u8] = umd::include_handler!("parser-handler");
+/// ```
+#[macro_export]
+macro_rules! include_handler {
+    ($name:literal) => {
+        include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".umd"))
+    };
+}
+
 /// Why a call failed, as both hosts have it.
 pub use umd_core::error::Error as CallFailure;

@@ -371,6 +371,10 @@ impl Process {
                 if self.last_words(&mut channel, &header) {
                     continue;
                 }
+                if self.is_left_over(&channel, &header) {
+                    channel.transfer.left_over();
+                    return;
+                }
                 // It answers: whether it has read all, only it knows.
                 channel.transfer.sent(frame_len);
                 match channel.transfer.header(&header) {
@@ -394,6 +398,12 @@ impl Process {
                 return;
             }
         }
+    }
+
+    /// What is no answer to this request, and came before the handler had read it, is left over from the one before.
+    fn is_left_over(&self, channel: &Channel, header: &[u8; HEADER_LEN]) -> bool {
+        let answers = Header::decode(header).is_ok_and(|reply| reply.id == channel.last_id);
+        !answers && unread(&self.socket).is_some_and(|count| count > 0)
     }
 
     /// A frame with the hello's id and a status is what a handler says that is denied a system call, before it ends.

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a program asks for, and gets.
+
+use sample_proto::Request;
+use std::time::{Duration, Instant};
+use umd::{BuildError, CallFailure, Cause, Driver, Exit, Lockdown, RestartPolicy, Seen};
+use umd_user_tests::{HOSTILE, SAMPLE, STD};
+
+fn hostile() -> umd::Builder<'static> {
+    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::UNLIMITED)
+}
+
+fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
+    let mut reply = [0; 1024];
+    let length = driver.call_bytes(request.as_bytes(), &mut reply)?;
+    Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
+}
+
+#[test]
+fn the_sample_answers_with_types() {
+    let driver = Driver::builder("sample", SAMPLE).build().unwrap();
+    for offset in [0, 1, 77, 131_071] {
+        let request = Request::new(offset).unwrap();
+        assert_eq!(driver.call(&request).unwrap(), offset);
+    }
+    let status = driver.status();
+    assert_eq!((status.requests, status.replies, status.starts), (4, 4, 1));
+    assert_eq!(status.state, "running");
+}
+
+#[test]
+fn requests_and_replies_of_every_size() {
+    let driver = hostile().request_max(1 << 20).build().unwrap();
+    let mut reply = vec![0; 256 * 1024];
+    for size in [0, 1, 15, 16, 17, 4095, 4096, 65_536, 200_000, 256 * 1024] {
+        let length = driver.call_bytes(format!("fill {size}").as_bytes(), &mut reply);
+        assert_eq!(length, Ok(size));
+        for (index, byte) in reply[..size].iter().enumerate() {
+            assert_eq!(usize::from(*byte), index % 251);
+        }
+        let text = "x".repeat(size.saturating_sub(5));
+        let length = driver.call_bytes(format!("echo {text}").as_bytes(), &mut reply);
+        assert_eq!(length, Ok(text.len()));
+        assert_eq!(&reply[..text.len()], text.as_bytes());
+    }
+    assert_eq!(driver.status().starts, 1);
+}
+
+#[test]
+fn errors_say_what_happened() {
+    let driver = hostile()
+        .deadline(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    let fails = |request: &str| ask(&driver, request).expect_err(request);
+
+    let error = fails("exit 3");
+    assert_eq!(error.cause(), Cause::Call(CallFailure::ConnectionReset));
+    assert_eq!(error.exit(), Some(Exit::Exited(3)));
+    assert_eq!(error.request_was_read(), Some(Seen::Read));
+    assert_eq!(error.errno(), 104);
+
+    let error = fails("segv");
+    assert_eq!(error.exit(), Some(Exit::Signaled(11)));
+
+    let begin = Instant::now();
+    let error = fails("spin");
+    assert_eq!(
+        error.cause(),
+        Cause::Call(CallFailure::TimedOut(Seen::Read))
+    );
+    assert_eq!(error.exit(), Some(Exit::Signaled(9)));
+    assert!(begin.elapsed() >= Duration::from_millis(300));
+
+    let error = fails("refuse 7");
+    assert!(
+        matches!(error.cause(), Cause::Call(CallFailure::Rejected(status)) if status.get() == 7)
+    );
+    assert_eq!(error.exit(), None);
+
+    let error = fails("long");
+    assert_eq!(error.errno(), 74, "{error}");
+    assert_eq!(ask(&driver, "echo on").unwrap(), "on");
+}
+
+#[test]
+fn what_nobody_has_read_is_asked_again() {
+    let driver = hostile().build().unwrap();
+    assert_eq!(ask(&driver, "answer-die").unwrap(), "gone");
+    // It was dead, or about to be, when this was sent.
+    assert_eq!(ask(&driver, "echo again").unwrap(), "again");
+    assert_eq!(driver.status().starts, 2);
+    // Bytes that nobody asked for.
+    assert_eq!(ask(&driver, "twice").unwrap(), "twice");
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(ask(&driver, "echo again").unwrap(), "again");
+    assert_eq!(driver.status().starts, 3);
+}
+
+#[test]
+fn the_lockdown_is_in_force_and_reported() {
+    for (lockdown, blob, name) in [
+        (Lockdown::Strict, SAMPLE, "strict"),
+        (Lockdown::Compute, SAMPLE, "compute"),
+        (Lockdown::Compute, STD, "compute"),
+    ] {
+        let driver = Driver::builder("sample", blob)
+            .lockdown(lockdown)
+            .build()
+            .unwrap();
+        driver.start().unwrap();
+        let report = driver.report().unwrap();
+        assert_eq!(report.profile, name);
+        for property in umd::Property::ALL {
+            assert!(report.by(property).count() > 0, "{property:?}: {report}");
+        }
+        assert_eq!(report.state(umd::Mechanism::Seccomp), umd::State::InForce);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", report.pid)).unwrap();
+        let mode = if lockdown == Lockdown::Strict { 1 } else { 2 };
+        assert!(status.contains(&format!("Seccomp:\t{mode}\n")), "{status}");
+        assert!(status.contains("CapEff:\t0000000000000000"));
+        assert!(status.contains("NoNewPrivs:\t1"));
+        assert!(status.contains("Threads:\t1"));
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", report.pid));
+        if let Ok(descriptors) = descriptors {
+            assert_eq!(descriptors.count(), 3);
+        }
+        let environment = std::fs::read(format!("/proc/{}/environ", report.pid));
+        if let Ok(environment) = environment {
+            assert!(environment.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_handler_with_the_standard_library_has_a_heap_and_nothing_else() {
+    let driver = Driver::builder("words", STD)
+        .lockdown(Lockdown::Compute)
+        .build()
+        .unwrap();
+    assert_eq!(ask(&driver, "count a b a").unwrap(), "a=2 b=1");
+    assert_eq!(ask(&driver, "clock ").unwrap(), "true");
+    assert_eq!(
+        ask(&driver, "fill 8").unwrap(),
+        (7_u64 * (8 << 20)).to_string()
+    );
+    assert_eq!(
+        ask(&driver, "open /etc/passwd").unwrap(),
+        "Err(PermissionDenied)"
+    );
+    let error = ask(&driver, "thread x").unwrap_err();
+    assert_eq!(error.exit(), Some(Exit::Signaled(31)), "{error}");
+    let error = ask(&driver, "panic x").unwrap_err();
+    assert_eq!(error.exit(), Some(Exit::Exited(101)));
+}
+
+#[test]
+fn a_bad_description_is_told_so() {
+    let wrong = |builder: umd::Builder<'_>| builder.build().expect_err("a bad description");
+    assert_eq!(wrong(Driver::builder("", SAMPLE)), BuildError::Name);
+    assert_eq!(wrong(Driver::builder("a b", SAMPLE)), BuildError::Name);
+    assert_eq!(
+        wrong(Driver::builder("a", b"#!/bin/sh")),
+        BuildError::NotExecutable
+    );
+    let own = std::fs::read("/proc/self/exe").unwrap();
+    assert_eq!(wrong(Driver::builder("a", &own)), BuildError::Dynamic);
+    let error = wrong(Driver::builder("a", SAMPLE).workers(0));
+    assert!(matches!(
+        error,
+        BuildError::OutOfRange {
+            what: "workers",
+            least: 1,
+            most: 64
+        }
+    ));
+    let error = wrong(Driver::builder("a", SAMPLE).workers(60).spares(5));
+    assert!(matches!(
+        error,
+        BuildError::OutOfRange {
+            what: "spares",
+            most: 4,
+            ..
+        }
+    ));
+    let error = wrong(Driver::builder("a", SAMPLE).deadline(Duration::ZERO));
+    assert_eq!(error.to_string(), "deadline is out of range: 1 to 3600000");
+}
