@@ -11,7 +11,7 @@
 
 use crate::error::{Errno, Error, Seen, StartError};
 use crate::host::{Host, Interrupted, Lost, Processes};
-use crate::lifecycle::{Admission, Served, Supply, WorkerId};
+use crate::lifecycle::{Admission, Served, Supply, Ticket, WorkerId};
 use crate::policy::{Instant, Span};
 use crate::transfer::{Answer, Ended, Withdrawn};
 
@@ -25,24 +25,24 @@ pub fn call<const SLOTS: usize, H: Host<SLOTS>>(
     reply: &mut [u8],
     limit: Span,
 ) -> Result<usize, Error> {
-    let begin = host.now();
-    let journey = Journey {
-        host,
-        request_len: request.len(),
-        now: Some(begin),
-        deadline: begin.after(limit),
-        retry: Retry::Allowed,
-        load: Retry::Allowed,
-    };
-    let (result, worker) = journey.travel(request, reply);
-    let took = host.now().since(begin);
-    host.update(|lifecycle| {
-        if let Some(worker) = worker {
-            lifecycle.finished(worker, Served::Reply);
+    let mut journey = Journey::new(host, request.len(), limit);
+    let result = travel(&mut journey, request, reply);
+    journey.arrive(result)
+}
+
+fn travel<const SLOTS: usize, H: Host<SLOTS>>(
+    journey: &mut Journey<'_, SLOTS, H>,
+    request: &[u8],
+    reply: &mut [u8],
+) -> Result<usize, Error> {
+    let host = journey.host;
+    loop {
+        let (worker, process) = admission(journey)?;
+        let asked = host.exchange(&process, request, reply, journey.deadline);
+        if let Some(length) = journey.asked(worker, asked)? {
+            return Ok(length);
         }
-        lifecycle.counters.called(result.map(drop), took);
-    });
-    result
+    }
 }
 
 /// Makes sure that a handler is in service, and reports why not.
@@ -50,17 +50,34 @@ pub fn call<const SLOTS: usize, H: Host<SLOTS>>(
 /// Returns within the policy's start deadline. Context: may sleep.
 pub fn start<const SLOTS: usize, H: Host<SLOTS>>(host: &H) -> Result<(), Error> {
     let limit = host.update(|lifecycle| lifecycle.policy().start_deadline);
-    let mut journey = Journey {
-        host,
-        request_len: 0,
-        now: None,
-        deadline: host.now().after(limit),
-        retry: Retry::Allowed,
-        load: Retry::Allowed,
-    };
-    let (worker, _) = journey.admission()?;
+    let mut journey = Journey::new(host, 0, limit);
+    let (worker, _) = admission(&mut journey)?;
     host.update(|lifecycle| lifecycle.finished(worker, Served::Nothing));
     Ok(())
+}
+
+/// A worker of one's own, started where there is none.
+fn admission<const SLOTS: usize, H: Host<SLOTS>>(
+    journey: &mut Journey<'_, SLOTS, H>,
+) -> Result<(WorkerId, ProcessOf<H>), Error> {
+    let host = journey.host;
+    loop {
+        match journey.step()? {
+            Step::Ask(worker, process) => return Ok((worker, process)),
+            Step::Start(worker, deadline) => {
+                let started = host.start(worker, deadline);
+                if let Some(process) = journey.started(worker, started)? {
+                    return Ok((worker, process));
+                }
+            }
+            Step::Wait(ticket, until) => {
+                if let Err(Interrupted) = host.wait(ticket, until) {
+                    return Err(Error::Interrupted);
+                }
+            }
+            Step::Load(deadline) => host.load(deadline)?,
+        }
+    }
 }
 
 /// Starts the handlers that the policy wants ready beyond the callers' own. A host with spares
@@ -107,40 +124,191 @@ enum Retry {
 
 type ProcessOf<H> = <H as Processes>::Process;
 
-struct Journey<'h, const SLOTS: usize, H: Host<SLOTS>> {
+/// What a caller has to do next: each of these waits, so how is its host's affair.
+#[derive(Debug)]
+pub enum Step<P> {
+    /// Ask this process, until the journey's [deadline](Journey::deadline), and say what [came of it](Journey::asked).
+    Ask(WorkerId, P),
+    /// Start this worker, which has until then, and say what [came of it](Journey::started).
+    Start(WorkerId, Instant),
+    /// Wait until this ticket is woken, but no longer than that.
+    Wait(Ticket, Instant),
+    /// There is no image: have one loaded, until then.
+    Load(Instant),
+}
+
+/// One request's journey, step by step. What it decides is done at once; whatever waits is a [`Step`] for the caller
+/// to make, be it with a thread that sleeps or without.
+///
+/// Whoever gives up on the way drops it, which leaves the queue; a worker that it was given is its own to
+/// [give back](Self::give_up).
+#[must_use]
+pub struct Journey<'h, const SLOTS: usize, H: Host<SLOTS>> {
     host: &'h H,
     request_len: usize,
+    begin: Instant,
     /// The time, until some of it may have passed: reading the clock costs as much as a lock.
     now: Option<Instant>,
     deadline: Instant,
     retry: Retry,
     /// Of asking for an image.
     load: Retry,
+    /// The place in the queue.
+    place: Option<Ticket>,
+    /// Whose reply, or refusal, has ended the journey.
+    worker: Option<WorkerId>,
 }
 
-impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
-    /// The result, and the worker that is free again because of it.
-    fn travel(
-        mut self,
-        request: &[u8],
-        reply: &mut [u8],
-    ) -> (Result<usize, Error>, Option<WorkerId>) {
+impl<'h, const SLOTS: usize, H: Host<SLOTS>> Journey<'h, SLOTS, H> {
+    /// That of a request of so many bytes, which is over within `limit`.
+    pub fn new(host: &'h H, request_len: usize, limit: Span) -> Self {
+        let begin = host.now();
+        Self {
+            host,
+            request_len,
+            begin,
+            now: Some(begin),
+            deadline: begin.after(limit),
+            retry: Retry::Allowed,
+            load: Retry::Allowed,
+            place: None,
+            worker: None,
+        }
+    }
+
+    /// Until when it is over.
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// What to do next.
+    ///
+    /// # Errors
+    ///
+    /// There is no next: this is what has become of it.
+    pub fn step(&mut self) -> Result<Step<ProcessOf<H>>, Error> {
         loop {
-            let (worker, process) = match self.admission() {
-                Ok(admitted) => admitted,
-                Err(error) => return (Err(error), None),
-            };
-            let lost = match self.host.exchange(&process, request, reply, self.deadline) {
-                Ok(Answer::Reply(length)) => return (Ok(length), Some(worker)),
-                Ok(Answer::Rejected(status)) => {
-                    return (Err(Error::Rejected(status)), Some(worker));
+            let now = self.now.take().unwrap_or_else(|| self.host.now());
+            let (admission, process) = self.host.admit(|lifecycle| {
+                let mut admission = if self.request_len > lifecycle.policy().request_max {
+                    Admission::Refuse(Error::RequestTooLong)
+                } else if now >= self.deadline {
+                    // A worker taken now would be killed by a deadline that it never had.
+                    Admission::Refuse(Error::TimedOut(Seen::Unread))
+                } else {
+                    lifecycle.admit(self.place, now)
+                };
+                if let Admission::Wait(_) = admission {
+                    if self.place.is_none() {
+                        match lifecycle.enter() {
+                            Ok(ticket) => self.place = Some(ticket),
+                            Err(error) => admission = Admission::Refuse(error),
+                        }
+                    }
+                } else if let Some(ticket) = self.place.take() {
+                    lifecycle.leave(ticket);
                 }
-                Err(lost) => lost,
-            };
-            if let Err(error) = self.lose(worker, lost) {
-                return (Err(error), None);
+                admission
+            });
+            match (admission, self.place) {
+                (Admission::Run(worker), _) => match process {
+                    Some(process) => return Ok(Step::Ask(worker, process)),
+                    // A host that lost a process without saying so: it is dead to us too.
+                    None => self.lose(worker, Lost::Worker(Ended::Died(Seen::Unread)))?,
+                },
+                (Admission::Refuse(Error::NotLoaded), _) if self.load == Retry::Allowed => {
+                    self.load = Retry::Used;
+                    return Ok(Step::Load(self.deadline));
+                }
+                (Admission::Refuse(error), _) => return Err(error),
+                (Admission::Start(worker), _) => {
+                    let limit = self
+                        .host
+                        .update(|lifecycle| lifecycle.policy().start_deadline);
+                    let deadline = self.host.now().after(limit).min(self.deadline);
+                    return Ok(Step::Start(worker, deadline));
+                }
+                (Admission::Wait(until), Some(ticket)) => {
+                    return Ok(Step::Wait(ticket, until.min(self.deadline)));
+                }
+                // Waiting without a ticket: enter() above gave one or refused.
+                (Admission::Wait(_), None) => return Err(Error::Busy),
             }
         }
+    }
+
+    /// What came of a start: the process, which is the caller's now; or nothing, and there is a next [`step`](Self::step).
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, and no other attempt.
+    pub fn started(
+        &mut self,
+        worker: WorkerId,
+        started: Result<ProcessOf<H>, StartError>,
+    ) -> Result<Option<ProcessOf<H>>, Error> {
+        match started {
+            Ok(process) => {
+                if self.host.update(|lifecycle| lifecycle.started(worker)) {
+                    return Ok(Some(process));
+                }
+                self.host.discard(worker);
+                self.retry(Error::ConnectionRefused)?;
+                Ok(None)
+            }
+            Err(error) => {
+                bury(self.host, worker, error);
+                match error {
+                    StartError::Died | StartError::Aborted => {
+                        self.retry(Error::Start(error))?;
+                        Ok(None)
+                    }
+                    _ => Err(Error::Start(error)),
+                }
+            }
+        }
+    }
+
+    /// What came of an exchange: the length of a reply; or nothing, and there is a next [`step`](Self::step).
+    ///
+    /// # Errors
+    ///
+    /// What has become of the request.
+    pub fn asked(
+        &mut self,
+        worker: WorkerId,
+        asked: Result<Answer, Lost>,
+    ) -> Result<Option<usize>, Error> {
+        match asked {
+            Ok(Answer::Reply(length)) => {
+                self.worker = Some(worker);
+                Ok(Some(length))
+            }
+            Ok(Answer::Rejected(status)) => {
+                self.worker = Some(worker);
+                Err(Error::Rejected(status))
+            }
+            Err(lost) => self.lose(worker, lost).map(|()| None),
+        }
+    }
+
+    /// The caller goes away, with this worker in its hands: nobody knows what it is doing by now, so it is ended, without
+    /// blame.
+    pub fn give_up(self, worker: WorkerId) {
+        self.host.discard(worker);
+        self.host.update(|lifecycle| lifecycle.retire(worker));
+    }
+
+    /// The journey is over, and accounted for.
+    pub fn arrive(self, result: Result<usize, Error>) -> Result<usize, Error> {
+        let took = self.host.now().since(self.begin);
+        self.host.update(|lifecycle| {
+            if let Some(worker) = self.worker {
+                lifecycle.finished(worker, Served::Reply);
+            }
+            lifecycle.counters.called(result.map(drop), took);
+        });
+        result
     }
 
     /// What a failed exchange means: `Ok` is another attempt.
@@ -189,87 +357,12 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Journey<'_, SLOTS, H> {
             Retry::Used => Err(otherwise),
         }
     }
+}
 
-    /// A worker of one's own, started where there is none.
-    fn admission(&mut self) -> Result<(WorkerId, ProcessOf<H>), Error> {
-        let mut place = None;
-        loop {
-            let now = self.now.take().unwrap_or_else(|| self.host.now());
-            let (admission, process) = self.host.admit(|lifecycle| {
-                let mut admission = if self.request_len > lifecycle.policy().request_max {
-                    Admission::Refuse(Error::RequestTooLong)
-                } else if now >= self.deadline {
-                    // A worker taken now would be killed by a deadline that it never had.
-                    Admission::Refuse(Error::TimedOut(Seen::Unread))
-                } else {
-                    lifecycle.admit(place, now)
-                };
-                if let Admission::Wait(_) = admission {
-                    if place.is_none() {
-                        match lifecycle.enter() {
-                            Ok(ticket) => place = Some(ticket),
-                            Err(error) => admission = Admission::Refuse(error),
-                        }
-                    }
-                } else if let Some(ticket) = place.take() {
-                    lifecycle.leave(ticket);
-                }
-                admission
-            });
-            match (admission, place) {
-                (Admission::Run(worker), _) => match process {
-                    Some(process) => return Ok((worker, process)),
-                    // A host that lost a process without saying so: it is dead to us too.
-                    None => self.lose(worker, Lost::Worker(Ended::Died(Seen::Unread)))?,
-                },
-                (Admission::Refuse(Error::NotLoaded), _) if self.load == Retry::Allowed => {
-                    self.load = Retry::Used;
-                    self.host.load(self.deadline)?;
-                }
-                (Admission::Refuse(error), _) => return Err(error),
-                (Admission::Start(worker), _) => {
-                    if let Some(process) = self.start(worker)? {
-                        return Ok((worker, process));
-                    }
-                }
-                (Admission::Wait(until), Some(ticket)) => {
-                    let slept = self.host.wait(ticket, until.min(self.deadline));
-                    if let Err(Interrupted) = slept {
-                        self.host.update(|lifecycle| lifecycle.leave(ticket));
-                        return Err(Error::Interrupted);
-                    }
-                }
-                // Waiting without a ticket: enter() above gave one or refused.
-                (Admission::Wait(_), None) => return Err(Error::Busy),
-            }
-        }
-    }
-
-    /// Brings the reserved worker into service. Nothing: try again.
-    fn start(&mut self, worker: WorkerId) -> Result<Option<ProcessOf<H>>, Error> {
-        let limit = self
-            .host
-            .update(|lifecycle| lifecycle.policy().start_deadline);
-        let deadline = self.host.now().after(limit).min(self.deadline);
-        match self.host.start(worker, deadline) {
-            Ok(process) => {
-                if self.host.update(|lifecycle| lifecycle.started(worker)) {
-                    return Ok(Some(process));
-                }
-                self.host.discard(worker);
-                self.retry(Error::ConnectionRefused)?;
-                Ok(None)
-            }
-            Err(error) => {
-                bury(self.host, worker, error);
-                match error {
-                    StartError::Died | StartError::Aborted => {
-                        self.retry(Error::Start(error))?;
-                        Ok(None)
-                    }
-                    _ => Err(Error::Start(error)),
-                }
-            }
+impl<const SLOTS: usize, H: Host<SLOTS>> Drop for Journey<'_, SLOTS, H> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.place.take() {
+            self.host.update(|lifecycle| lifecycle.leave(ticket));
         }
     }
 }
