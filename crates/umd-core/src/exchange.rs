@@ -37,9 +37,9 @@ fn travel<const SLOTS: usize, H: Host<SLOTS>>(
 ) -> Result<usize, Error> {
     let host = journey.host;
     loop {
-        let (worker, process) = admission(journey)?;
+        let process = admission(journey)?;
         let asked = host.exchange(&process, request, reply, journey.deadline);
-        if let Some(length) = journey.asked(worker, asked)? {
+        if let Some(length) = journey.asked(asked)? {
             return Ok(length);
         }
     }
@@ -51,23 +51,23 @@ fn travel<const SLOTS: usize, H: Host<SLOTS>>(
 pub fn start<const SLOTS: usize, H: Host<SLOTS>>(host: &H) -> Result<(), Error> {
     let limit = host.update(|lifecycle| lifecycle.policy().start_deadline);
     let mut journey = Journey::new(host, 0, limit);
-    let (worker, _) = admission(&mut journey)?;
-    host.update(|lifecycle| lifecycle.finished(worker, Served::Nothing));
+    admission(&mut journey)?;
+    journey.let_go();
     Ok(())
 }
 
 /// A worker of one's own, started where there is none.
 fn admission<const SLOTS: usize, H: Host<SLOTS>>(
     journey: &mut Journey<'_, SLOTS, H>,
-) -> Result<(WorkerId, ProcessOf<H>), Error> {
+) -> Result<ProcessOf<H>, Error> {
     let host = journey.host;
     loop {
         match journey.step()? {
-            Step::Ask(worker, process) => return Ok((worker, process)),
+            Step::Ask(process) => return Ok(process),
             Step::Start(worker, deadline) => {
                 let started = host.start(worker, deadline);
-                if let Some(process) = journey.started(worker, started)? {
-                    return Ok((worker, process));
+                if let Some(process) = journey.started(started)? {
+                    return Ok(process);
                 }
             }
             Step::Wait(ticket, until) => {
@@ -128,7 +128,7 @@ type ProcessOf<H> = <H as Processes>::Process;
 #[derive(Debug)]
 pub enum Step<P> {
     /// Ask this process, until the journey's [deadline](Journey::deadline), and say what [came of it](Journey::asked).
-    Ask(WorkerId, P),
+    Ask(P),
     /// Start this worker, which has until then, and say what [came of it](Journey::started).
     Start(WorkerId, Instant),
     /// Wait until this ticket is woken, but no longer than that.
@@ -140,8 +140,8 @@ pub enum Step<P> {
 /// One request's journey, step by step. What it decides is done at once; whatever waits is a [`Step`] for the caller
 /// to make, be it with a thread that sleeps or without.
 ///
-/// Whoever gives up on the way drops it, which leaves the queue; a worker that it was given is its own to
-/// [give back](Self::give_up).
+/// Whoever gives up on the way drops it: it leaves the queue, and a worker that it has in its hands is ended, since nobody knows what
+/// that is doing by then.
 #[must_use]
 pub struct Journey<'h, const SLOTS: usize, H: Host<SLOTS>> {
     host: &'h H,
@@ -155,7 +155,7 @@ pub struct Journey<'h, const SLOTS: usize, H: Host<SLOTS>> {
     load: Retry,
     /// The place in the queue.
     place: Option<Ticket>,
-    /// Whose reply, or refusal, has ended the journey.
+    /// The worker that it has: to start, or to ask, or who has answered.
     worker: Option<WorkerId>,
 }
 
@@ -212,7 +212,10 @@ impl<'h, const SLOTS: usize, H: Host<SLOTS>> Journey<'h, SLOTS, H> {
             });
             match (admission, self.place) {
                 (Admission::Run(worker), _) => match process {
-                    Some(process) => return Ok(Step::Ask(worker, process)),
+                    Some(process) => {
+                        self.worker = Some(worker);
+                        return Ok(Step::Ask(process));
+                    }
                     // A host that lost a process without saying so: it is dead to us too.
                     None => self.lose(worker, Lost::Worker(Ended::Died(Seen::Unread)))?,
                 },
@@ -226,6 +229,7 @@ impl<'h, const SLOTS: usize, H: Host<SLOTS>> Journey<'h, SLOTS, H> {
                         .host
                         .update(|lifecycle| lifecycle.policy().start_deadline);
                     let deadline = self.host.now().after(limit).min(self.deadline);
+                    self.worker = Some(worker);
                     return Ok(Step::Start(worker, deadline));
                 }
                 (Admission::Wait(until), Some(ticket)) => {
@@ -244,19 +248,22 @@ impl<'h, const SLOTS: usize, H: Host<SLOTS>> Journey<'h, SLOTS, H> {
     /// Why there is none, and no other attempt.
     pub fn started(
         &mut self,
-        worker: WorkerId,
         started: Result<ProcessOf<H>, StartError>,
     ) -> Result<Option<ProcessOf<H>>, Error> {
+        // Whoever was given no worker has started none.
+        let worker = self.worker.ok_or(Error::InvalidArgument)?;
         match started {
             Ok(process) => {
                 if self.host.update(|lifecycle| lifecycle.started(worker)) {
                     return Ok(Some(process));
                 }
+                self.worker = None;
                 self.host.discard(worker);
                 self.retry(Error::ConnectionRefused)?;
                 Ok(None)
             }
             Err(error) => {
+                self.worker = None;
                 bury(self.host, worker, error);
                 match error {
                     StartError::Died | StartError::Aborted => {
@@ -274,36 +281,32 @@ impl<'h, const SLOTS: usize, H: Host<SLOTS>> Journey<'h, SLOTS, H> {
     /// # Errors
     ///
     /// What has become of the request.
-    pub fn asked(
-        &mut self,
-        worker: WorkerId,
-        asked: Result<Answer, Lost>,
-    ) -> Result<Option<usize>, Error> {
+    pub fn asked(&mut self, asked: Result<Answer, Lost>) -> Result<Option<usize>, Error> {
         match asked {
-            Ok(Answer::Reply(length)) => {
-                self.worker = Some(worker);
-                Ok(Some(length))
-            }
-            Ok(Answer::Rejected(status)) => {
-                self.worker = Some(worker);
-                Err(Error::Rejected(status))
-            }
-            Err(lost) => self.lose(worker, lost).map(|()| None),
+            Ok(Answer::Reply(length)) => Ok(Some(length)),
+            Ok(Answer::Rejected(status)) => Err(Error::Rejected(status)),
+            Err(lost) => match self.worker.take() {
+                Some(worker) => self.lose(worker, lost).map(|()| None),
+                // Whoever was given no worker has asked none.
+                None => Err(Error::InvalidArgument),
+            },
         }
     }
 
-    /// The caller goes away, with this worker in its hands: nobody knows what it is doing by now, so it is ended, without
-    /// blame.
-    pub fn give_up(self, worker: WorkerId) {
-        self.host.discard(worker);
-        self.host.update(|lifecycle| lifecycle.retire(worker));
+    /// Nothing is to be asked: the worker that was started is everybody's.
+    pub fn let_go(mut self) {
+        if let Some(worker) = self.worker.take() {
+            self.host
+                .update(|lifecycle| lifecycle.finished(worker, Served::Nothing));
+        }
     }
 
     /// The journey is over, and accounted for.
-    pub fn arrive(self, result: Result<usize, Error>) -> Result<usize, Error> {
+    pub fn arrive(mut self, result: Result<usize, Error>) -> Result<usize, Error> {
         let took = self.host.now().since(self.begin);
+        let worker = self.worker.take();
         self.host.update(|lifecycle| {
-            if let Some(worker) = self.worker {
+            if let Some(worker) = worker {
                 lifecycle.finished(worker, Served::Reply);
             }
             lifecycle.counters.called(result.map(drop), took);
@@ -363,6 +366,10 @@ impl<const SLOTS: usize, H: Host<SLOTS>> Drop for Journey<'_, SLOTS, H> {
     fn drop(&mut self) {
         if let Some(ticket) = self.place.take() {
             self.host.update(|lifecycle| lifecycle.leave(ticket));
+        }
+        if let Some(worker) = self.worker.take() {
+            self.host.discard(worker);
+            self.host.update(|lifecycle| lifecycle.retire(worker));
         }
     }
 }
