@@ -471,6 +471,7 @@ impl Processes for Caller<'_> {
         if !wanted {
             process.abort();
         }
+        process.send_filter(&self.core.plan);
         let greeted = process.greet(&self.core.plan, states);
         if greeted.is_err() {
             self.lost(&process);

@@ -74,6 +74,36 @@ struct Channel {
     denied: Option<Denied>,
 }
 
+/// A header of which so much has come in. What is counted beyond it is payload.
+#[derive(Debug, Default)]
+struct Partial {
+    bytes: [u8; HEADER_LEN],
+    filled: usize,
+}
+
+impl Partial {
+    /// What is missing of it.
+    fn room(&mut self) -> Option<&mut [u8]> {
+        self.bytes
+            .get_mut(self.filled..)
+            .filter(|room| !room.is_empty())
+    }
+}
+
+/// A hello that is coming in.
+#[derive(Debug, Default)]
+pub(crate) struct Hello(Partial);
+
+/// How far a request and its reply have come.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    request: [u8; HEADER_LEN],
+    sent: usize,
+    reply: Partial,
+    /// The payload's length, once it is known.
+    length: Option<u32>,
+}
+
 impl Process {
     /// The record of a process that has just been executed, and has until `deadline` to say hello.
     pub(crate) fn new(
@@ -129,24 +159,42 @@ impl Process {
         lock(&self.channel).denied
     }
 
-    /// Sends the filter, if there is to be one, waits for the hello, and looks at the process. Context: the caller that starts it; the
-    /// watch keeps the deadline.
+    /// Waits for the hello, and looks at the process. Context: the caller that starts it; the watch keeps the deadline.
     pub(crate) fn greet(&self, plan: &Plan, states: States) -> Result<(), StartError> {
-        if plan.has_filter() {
-            self.send_filter(plan);
-        }
-        let mut bytes = [0; HEADER_LEN];
-        let mut filled = 0;
-        let progress = loop {
-            let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) else {
-                break lock(&self.channel).transfer.header(&bytes);
+        let mut hello = Hello::default();
+        // A wait that is over has heard something, or the end.
+        let _ = self.hear(&mut hello, RecvFlags::empty());
+        self.greeted(&hello, plan, states)
+    }
+
+    /// Hears the hello, or the end. `AGAIN`: not all of it yet.
+    pub(crate) fn hear(&self, hello: &mut Hello, flags: RecvFlags) -> Result<(), Errno> {
+        loop {
+            let Some(room) = hello.0.room() else {
+                return Ok(());
             };
-            match recv(&self.socket, room, RecvFlags::empty()) {
-                Ok((_, 0)) => break self.closed(),
-                Ok((_, count)) => filled += count,
+            match recv(&self.socket, room, flags) {
+                Ok((_, count)) if count > 0 => hello.0.filled += count,
                 Err(Errno::INTR) => {}
-                Err(_) => break self.closed(),
+                Err(Errno::AGAIN) => return Err(Errno::AGAIN),
+                Ok(_) | Err(_) => {
+                    self.closed();
+                    return Ok(());
+                }
             }
+        }
+    }
+
+    /// What was heard is a hello, and the process is as it should be; or it is ended.
+    pub(crate) fn greeted(
+        &self,
+        hello: &Hello,
+        plan: &Plan,
+        states: States,
+    ) -> Result<(), StartError> {
+        let progress = match hello.0.filled {
+            HEADER_LEN => lock(&self.channel).transfer.header(&hello.0.bytes),
+            _ => Progress::More,
         };
         let looked = match progress {
             Progress::Hello => self.look(plan, states),
@@ -169,7 +217,11 @@ impl Process {
         }
     }
 
-    fn send_filter(&self, plan: &Plan) {
+    /// Sends the filter, if there is to be one. Does not wait: there is room for it in a socket that nothing was sent on.
+    pub(crate) fn send_filter(&self, plan: &Plan) {
+        if !plan.has_filter() {
+            return;
+        }
         let denial = match plan.diagnose() {
             true => Denial::Signal,
             false => Denial::Death,
@@ -184,7 +236,7 @@ impl Process {
             .collect();
         let header = Header::orders(u32::try_from(code.len()).unwrap_or(u32::MAX));
         // Where it is gone, the wait for its hello says so.
-        let _ = self.send(&header.encode(), &code);
+        let _ = self.send(&mut 0, &header.encode(), &code, SendFlags::empty());
     }
 
     /// Looks at the process itself: what was asked for is in force, or at least each property of the lockdown has a
@@ -256,16 +308,51 @@ impl Process {
         reply: &mut [u8],
         deadline: Instant,
     ) -> Result<Answer, Lost> {
+        let mut exchange = self.begin(watch, request, reply.len(), deadline)?;
+        // Neither would block: these wait.
+        let _ = self.send_more(&mut exchange, request, SendFlags::empty());
+        let _ = self.receive_more(&mut exchange, reply, RecvFlags::empty());
+        self.finish()
+    }
+
+    /// A request is under way; the deadline holds from here on.
+    pub(crate) fn begin(
+        &self,
+        watch: &Watch,
+        request: &[u8],
+        room: usize,
+        deadline: Instant,
+    ) -> Result<Exchange, Lost> {
         self.has_said_nothing();
-        let header = self
-            .submit(request, reply.len(), deadline)
-            .map_err(Lost::Worker)?;
+        let header = self.submit(request, room, deadline).map_err(Lost::Worker)?;
         watch.expect(deadline);
-        if self.send(&header.encode(), request).is_ok() {
-            self.handed_over.store(true, Ordering::Release);
+        Ok(Exchange {
+            request: header.encode(),
+            sent: 0,
+            reply: Partial::default(),
+            length: None,
+        })
+    }
+
+    /// Sends what is left of the request. Where it cannot be sent, what is received says why. `AGAIN`: there is no room yet.
+    pub(crate) fn send_more(
+        &self,
+        exchange: &mut Exchange,
+        request: &[u8],
+        flags: SendFlags,
+    ) -> Result<(), Errno> {
+        match self.send(&mut exchange.sent, &exchange.request, request, flags) {
+            Ok(()) => {
+                self.handed_over.store(true, Ordering::Release);
+                Ok(())
+            }
+            Err(Errno::AGAIN) => Err(Errno::AGAIN),
+            Err(_) => Ok(()),
         }
-        // Where it could not be sent, what is received says why.
-        self.receive(reply);
+    }
+
+    /// What has become of the request, once it is received.
+    pub(crate) fn finish(&self) -> Result<Answer, Lost> {
         let result = lock(&self.channel).transfer.collect();
         match result {
             Some(Ok(answer)) => Ok(answer),
@@ -307,21 +394,27 @@ impl Process {
         Ok(Header::request(id.get(), length))
     }
 
-    /// All of it. Fails where nobody reads any more.
-    fn send(&self, header: &[u8], payload: &[u8]) -> Result<(), Errno> {
-        let mut sent = 0;
-        while sent < header.len() + payload.len() {
-            let (head, tail) = match header.get(sent..) {
+    /// What is left of it, or as much as there is room for (`AGAIN`). Fails where nobody reads any more.
+    fn send(
+        &self,
+        sent: &mut usize,
+        header: &[u8],
+        payload: &[u8],
+        flags: SendFlags,
+    ) -> Result<(), Errno> {
+        while *sent < header.len() + payload.len() {
+            let (head, tail) = match header.get(*sent..) {
                 Some(head) => (head, payload),
                 None => (
                     &[][..],
-                    payload.get(sent - header.len()..).unwrap_or_default(),
+                    payload.get(*sent - header.len()..).unwrap_or_default(),
                 ),
             };
             let parts = [IoSlice::new(head), IoSlice::new(tail)];
             let mut nothing = SendAncillaryBuffer::default();
-            match sendmsg(&self.socket, &parts, &mut nothing, SendFlags::NOSIGNAL) {
-                Ok(count) => sent += count,
+            let flags = flags | SendFlags::NOSIGNAL;
+            match sendmsg(&self.socket, &parts, &mut nothing, flags) {
+                Ok(count) => *sent += count,
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno),
             }
@@ -329,15 +422,18 @@ impl Process {
         Ok(())
     }
 
-    /// Receives until the transfer has a result. A byte more than the caller's buffer holds would be noticed.
-    fn receive(&self, reply: &mut [u8]) {
-        let mut header = [0; HEADER_LEN];
+    /// Receives until the transfer has a result, or nothing is there (`AGAIN`). A byte more than the caller's buffer holds would be
+    /// noticed.
+    pub(crate) fn receive_more(
+        &self,
+        exchange: &mut Exchange,
+        reply: &mut [u8],
+        flags: RecvFlags,
+    ) -> Result<(), Errno> {
         let mut trap = [0];
-        let mut received = 0;
-        // The payload's length, once it is known.
-        let mut length = None;
         loop {
-            let head = header.get_mut(received..).unwrap_or_default();
+            let received = exchange.reply.filled;
+            let head = exchange.reply.room().unwrap_or_default();
             let begun = received.saturating_sub(HEADER_LEN);
             let room = reply.get_mut(begun..).unwrap_or_default();
             let mut parts = [
@@ -346,43 +442,46 @@ impl Process {
                 IoSliceMut::new(&mut trap),
             ];
             let mut nothing = RecvAncillaryBuffer::default();
-            let flags = RecvFlags::CMSG_CLOEXEC;
+            let flags = flags | RecvFlags::CMSG_CLOEXEC;
             let count = match recvmsg(&self.socket, &mut parts, &mut nothing, flags) {
                 Ok(message) if message.bytes > 0 => message.bytes,
                 Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN) => return Err(Errno::AGAIN),
                 // The end; or it died and had not read all.
                 Ok(_) => {
                     self.read_all();
                     self.closed();
-                    return;
+                    return Ok(());
                 }
                 Err(_) => {
                     self.closed();
-                    return;
+                    return Ok(());
                 }
             };
-            received += count;
+            let received = received + count;
+            exchange.reply.filled = received;
+            let header = &exchange.reply.bytes;
             if received < HEADER_LEN {
                 continue;
             }
             let mut channel = lock(&self.channel);
             let frame_len = channel.frame_len;
-            if length.is_none() {
-                if self.last_words(&mut channel, &header) {
+            if exchange.length.is_none() {
+                if self.last_words(&mut channel, header) {
                     continue;
                 }
-                if self.is_left_over(&channel, &header) {
+                if self.is_left_over(&channel, header) {
                     channel.transfer.left_over();
-                    return;
+                    return Ok(());
                 }
                 // It answers: whether it has read all, only it knows.
                 channel.transfer.sent(frame_len);
-                match channel.transfer.header(&header) {
-                    Progress::Kill => return,
-                    _ => length = Header::decode(&header).map(|reply| reply.length).ok(),
+                match channel.transfer.header(header) {
+                    Progress::Kill => return Ok(()),
+                    _ => exchange.length = Header::decode(header).map(|reply| reply.length).ok(),
                 }
             }
-            let wanted = length.unwrap_or(0) as usize;
+            let wanted = exchange.length.unwrap_or(0) as usize;
             let payload = received - HEADER_LEN;
             channel
                 .transfer
@@ -395,7 +494,7 @@ impl Process {
                 self.kill();
             }
             if channel.transfer.has_result() {
-                return;
+                return Ok(());
             }
         }
     }
@@ -435,9 +534,8 @@ impl Process {
     }
 
     /// No byte comes any more.
-    fn closed(&self) -> Progress {
+    fn closed(&self) {
         lock(&self.channel).transfer.close();
-        Progress::Kill
     }
 
     /// The watch looks at the clock: when to look again, if somebody waits.
