@@ -8,16 +8,17 @@ use crate::process::Process;
 use crate::quarantine::Quarantine;
 use crate::report::Report;
 use crate::spawner::{Spawner, errno};
-use crate::start::{Extras, Plan, States};
+use crate::start::{Extras, Launched, Plan, States};
 use crate::status::Status;
 use crate::sys::fork::Origin;
 use crate::sys::signals::quiet_thread;
 use crate::time::{now, span, until};
 use crate::watch::Watch;
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::array;
-use std::cell::Cell;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use umd_core::error::{Error as CoreError, StartError};
@@ -67,6 +68,8 @@ impl Driver {
                 lifecycle: Lifecycle::new(policy),
                 processes: [const { None }; SLOTS],
                 woken: 0,
+                #[cfg(feature = "tokio")]
+                wakers: [const { None }; QUEUE_CAPACITY],
                 living: 0,
                 changes: 0,
             }),
@@ -124,19 +127,42 @@ impl Driver {
     }
 
     fn call_within(&self, limit: Span, request: &[u8], reply: &mut [u8]) -> Result<usize, Error> {
-        self.at_home()?;
-        if let Some(quarantine) = &self.core.quarantine
-            && let Some(left) = lock(quarantine).refuses(request, now())
-        {
-            return Err(Cause::Quarantined(left).into());
-        }
+        self.admit(request)?;
         let caller = Caller::new(&self.core);
-        let result =
-            exchange::call(&caller, request, reply, limit).map_err(|error| caller.error(error));
+        let result = exchange::call(&caller, request, reply, limit);
+        self.account(request, result.map_err(|error| caller.error(error)))
+    }
+
+    /// This request may be asked here.
+    pub(crate) fn admit(&self, request: &[u8]) -> Result<(), Error> {
+        self.at_home()?;
+        let quarantine = self.core.quarantine.as_ref();
+        match quarantine.and_then(|quarantine| lock(quarantine).refuses(request, now())) {
+            Some(left) => Err(Cause::Quarantined(left).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// This has come of it.
+    pub(crate) fn account(
+        &self,
+        request: &[u8],
+        result: Result<usize, Error>,
+    ) -> Result<usize, Error> {
         if let Some(quarantine) = &self.core.quarantine {
             lock(quarantine).note(request, &result, now());
         }
         result
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn policy(&self) -> Policy {
+        *self.core.lock().lifecycle.policy()
     }
 
     /// Sees to it that a handler is in service. Context: waits, at most the start deadline.
@@ -196,7 +222,7 @@ impl Driver {
         drop(self.core.changed.wait_timeout_while(shared, FAREWELL, gone));
     }
 
-    fn at_home(&self) -> Result<(), Error> {
+    pub(crate) fn at_home(&self) -> Result<(), Error> {
         match self.core.origin.is_here() {
             true => Ok(()),
             false => Err(Cause::Forked.into()),
@@ -233,6 +259,9 @@ struct Shared {
     processes: [Option<Arc<Process>>; SLOTS],
     /// One bit a place in the queue: its caller was woken.
     woken: u64,
+    /// Whom to wake there, where that is no thread.
+    #[cfg(feature = "tokio")]
+    wakers: [Option<std::task::Waker>; QUEUE_CAPACITY],
     /// Processes that are not reaped yet.
     living: usize,
     /// How often a worker has left service.
@@ -260,11 +289,37 @@ impl Core {
         if let Some(ticket) = shared.lifecycle.wakeup() {
             let place = ticket.place();
             shared.woken |= 1 << place;
+            #[cfg(feature = "tokio")]
+            if let Some(waker) = shared.wakers.get_mut(place).and_then(Option::take) {
+                drop(shared);
+                waker.wake();
+                return;
+            }
             drop(shared);
             if let Some(turn) = self.turns.get(place) {
                 turn.notify_one();
             }
         }
+    }
+
+    /// Has this ticket been woken since this was asked last? If not, it is to be woken by `waker`.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn was_woken(&self, ticket: Ticket, waker: &std::task::Waker) -> bool {
+        let mut shared = self.lock();
+        let bit = 1_u64 << ticket.place();
+        if shared.woken & bit != 0 {
+            shared.woken &= !bit;
+            return true;
+        }
+        if let Some(place) = shared.wakers.get_mut(ticket.place()) {
+            *place = Some(waker.clone());
+        }
+        false
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// A process has ended, and was reaped.
@@ -331,60 +386,98 @@ impl Shared {
 }
 
 /// A caller on its way, and what it has come to know.
-struct Caller<'c> {
+pub(crate) struct Caller<'c> {
     core: &'c Arc<Core>,
-    exit: Cell<Option<Exit>>,
-    denied: Cell<Option<Denied>>,
+    last: Mutex<Last>,
 }
 
+/// What is known of the handler that was lost last.
+#[derive(Clone, Copy, Default)]
+struct Last {
+    exit: Option<Exit>,
+    denied: Option<Denied>,
+}
+
+/// What comes back from the spawner.
+pub(crate) type Launch = Result<Launched, Errno>;
+
 impl<'c> Caller<'c> {
-    fn new(core: &'c Arc<Core>) -> Self {
+    pub(crate) fn new(core: &'c Arc<Core>) -> Self {
         Self {
             core,
-            exit: Cell::new(None),
-            denied: Cell::new(None),
+            last: Mutex::default(),
         }
     }
 
-    fn error(&self, error: CoreError) -> Error {
+    #[cfg(feature = "tokio")]
+    pub(crate) fn core(&self) -> &Core {
+        self.core
+    }
+
+    pub(crate) fn error(&self, error: CoreError) -> Error {
+        let Last { exit, denied } = *lock(&self.last);
         Error {
             cause: Cause::Call(error),
-            exit: self.exit.get(),
-            denied: self.denied.get(),
+            exit,
+            denied,
         }
     }
 
-    /// A handler was lost on the way.
-    fn lost(&self, process: &Process) {
-        self.exit.set(process.exit());
-        self.denied.set(process.denied());
+    /// A handler was lost on the way, and has ended like this.
+    pub(crate) fn lost(&self, process: &Process, exit: Option<Exit>) {
+        *lock(&self.last) = Last {
+            exit,
+            denied: process.denied(),
+        };
     }
 
-    /// Makes a process, and the record of it.
-    fn launch(
+    /// Has a process made; our end of its channel. `done` gets what came of it, in the spawner's thread, which kills a process that nobody
+    /// takes any more.
+    pub(crate) fn launch(
+        &self,
+        done: impl FnOnce(Launch) + Send + 'static,
+    ) -> Result<OwnedFd, StartError> {
+        let flags = SocketFlags::CLOEXEC;
+        let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+        let (ours, theirs) = pair.map_err(not_executed)?;
+        let plan = self.core.plan.clone();
+        let spawner = &self.core.spawner;
+        spawner.run(move |stack| done(plan.launch(&theirs, stack)));
+        Ok(ours)
+    }
+
+    /// The process that was made is this worker's, and has until then to say hello.
+    pub(crate) fn adopt(
         &self,
         worker: WorkerId,
+        socket: OwnedFd,
+        launched: Launch,
         deadline: Instant,
     ) -> Result<(Arc<Process>, States), StartError> {
-        let (ours, theirs) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .map_err(not_executed)?;
-        let plan = self.core.plan.clone();
-        let launched = self
-            .core
-            .spawner
-            .run(move |stack| plan.launch(&theirs, stack));
-        // The spawner kills what it makes too late.
-        let launched = launched
-            .recv_timeout(until(deadline))
-            .map_err(|_| StartError::TimedOut)?
-            .map_err(not_executed)?;
+        let launched = launched.map_err(not_executed)?;
         let (child, states) = launched.take().ok_or(StartError::Aborted)?;
-        let process = Process::new(self.core, worker, ours, child, deadline);
+        let process = Process::new(self.core, worker, socket, child, deadline);
+        let mut shared = self.core.lock();
+        shared.living += 1;
+        shared.lifecycle.counters.started();
+        let wanted = shared.lifecycle.knows(worker);
+        if let Some(slot) = shared.processes.get_mut(worker.slot())
+            && wanted
+        {
+            *slot = Some(process.clone());
+        }
+        drop(shared);
+        if let Err(errno) = self.core.watch.add(&process) {
+            // Nobody would see its end.
+            process.abort();
+            process.ended();
+            return Err(not_executed(errno));
+        }
+        self.core.watch.expect(deadline);
+        if !wanted {
+            process.abort();
+        }
+        process.send_filter(&self.core.plan);
         Ok((process, states))
     }
 }
@@ -450,31 +543,16 @@ impl Processes for Caller<'_> {
     }
 
     fn start(&self, worker: WorkerId, deadline: Instant) -> Result<Arc<Process>, StartError> {
-        let (process, states) = self.launch(worker, deadline)?;
-        let mut shared = self.core.lock();
-        shared.living += 1;
-        let wanted = shared.lifecycle.knows(worker);
-        if let Some(slot) = shared.processes.get_mut(worker.slot())
-            && wanted
-        {
-            *slot = Some(process.clone());
-        }
-        shared.lifecycle.counters.started();
-        drop(shared);
-        if let Err(errno) = self.core.watch.add(&process) {
-            // Nobody would see its end.
-            process.abort();
-            process.ended();
-            return Err(not_executed(errno));
-        }
-        self.core.watch.expect(deadline);
-        if !wanted {
-            process.abort();
-        }
-        process.send_filter(&self.core.plan);
+        let (sender, result) = channel();
+        // Whoever wanted it may be gone.
+        let socket = self.launch(move |launched| drop(sender.send(launched)))?;
+        let launched = result
+            .recv_timeout(until(deadline))
+            .map_err(|_| StartError::TimedOut)?;
+        let (process, states) = self.adopt(worker, socket, launched, deadline)?;
         let greeted = process.greet(&self.core.plan, states);
         if greeted.is_err() {
-            self.lost(&process);
+            self.lost(&process, process.exit());
         }
         greeted.map(|()| process)
     }
@@ -488,7 +566,7 @@ impl Processes for Caller<'_> {
     ) -> Result<Answer, Lost> {
         let result = process.exchange(&self.core.watch, request, reply, deadline);
         if result.is_err() {
-            self.lost(process);
+            self.lost(process, process.exit());
         }
         result
     }

@@ -22,6 +22,7 @@
 //! # Threads, forks, signals
 //!
 //! - A [`Driver`] may be called from any number of threads.
+//! - With the feature `tokio` there are calls that occupy no thread while they wait.
 //! - Two threads of umd's live in the program, with one more a driver that has spares. They take none of its signals.
 //! - Handlers are children of the program: it gets SIGCHLD for them, and a loop around `waitpid(-1)` may reap one, which
 //!   costs nothing but its [`Exit`], then [`Unknown`](Exit::Unknown).
@@ -35,6 +36,8 @@ mod driver;
 mod error;
 mod image;
 mod look;
+#[cfg(feature = "tokio")]
+mod nonblocking;
 mod process;
 mod quarantine;
 mod report;

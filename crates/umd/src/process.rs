@@ -56,6 +56,9 @@ pub(crate) struct Process {
     handed_over: AtomicBool,
     end: Mutex<Option<Exit>>,
     ended: Condvar,
+    /// For those who wait for that without a thread.
+    #[cfg(feature = "tokio")]
+    ended_soon: tokio::sync::Notify,
     report: Mutex<Option<Report>>,
     /// Does it say which call it was denied?
     diagnoses: bool,
@@ -133,6 +136,8 @@ impl Process {
             handed_over: AtomicBool::new(false),
             end: Mutex::new(None),
             ended: Condvar::new(),
+            #[cfg(feature = "tokio")]
+            ended_soon: tokio::sync::Notify::new(),
             report: Mutex::new(None),
         })
     }
@@ -583,6 +588,8 @@ impl Process {
         };
         *lock(&self.end) = Some(exit);
         self.ended.notify_all();
+        #[cfg(feature = "tokio")]
+        self.ended_soon.notify_waiters();
         let _ = shutdown(&self.socket, Shutdown::Both);
         if let Some(core) = self.core.upgrade() {
             core.lost(self, exit);
@@ -596,6 +603,25 @@ impl Process {
             .ended
             .wait_timeout_while(end, LAST_WORDS, |end| end.is_none());
         *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The same without a thread.
+    #[cfg(feature = "tokio")]
+    pub(crate) async fn exit_soon(&self) -> Option<Exit> {
+        let ended = self.ended_soon.notified();
+        let exit = *lock(&self.end);
+        if exit.is_some() {
+            return exit;
+        }
+        // Too late is no error: then it is not known.
+        let _ = tokio::time::timeout(LAST_WORDS, ended).await;
+        *lock(&self.end)
+    }
+
+    /// Our end of the channel.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Why no byte passes any more, once that is so.

@@ -34,19 +34,9 @@ impl Spawner {
         Ok(spawner)
     }
 
-    /// Has the thread do this, and returns at once. The result comes out at the other end, unless that is closed by then.
-    pub(crate) fn run<R: Send + 'static>(
-        &self,
-        job: impl FnOnce(&Stack) -> R + Send + 'static,
-    ) -> Receiver<R> {
-        let (sender, result) = channel();
-        let job: Job = Box::new(move |stack| {
-            // Whoever wanted it may be gone.
-            drop(sender.send(job(stack)));
-        });
-        // Where the thread is gone, nothing comes out at the other end.
-        drop(self.0.send(job));
-        result
+    /// Has the thread do this, and returns at once. Where the thread is gone, the job is dropped.
+    pub(crate) fn run(&self, job: impl FnOnce(&Stack) + Send + 'static) {
+        drop(self.0.send(Box::new(job)));
     }
 }
 

@@ -3,5 +3,7 @@
 
 pub(crate) mod clone;
 pub(crate) mod fork;
+#[cfg(feature = "tokio")]
+pub(crate) mod readiness;
 pub(crate) mod signals;
 pub(crate) mod socket;
