@@ -29,6 +29,10 @@ pub const HELLO_ID: u32 = 0;
 /// The argument that tells a handler's runtime to expect a filter on its channel, and to set it before its hello.
 pub const ORDERS: &CStr = c"filter";
 
+/// As [`ORDERS`]; and where it is denied a system call it says which, in a frame with id [`HELLO_ID`] whose status is the call's number
+/// plus one, before it ends.
+pub const ORDERS_DIAGNOSE: &CStr = c"filter,diagnose";
+
 /// The fields of a frame's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
@@ -79,6 +83,23 @@ impl Header {
             length,
             id: HELLO_ID,
             status: 0,
+        }
+    }
+
+    /// The header by which a handler says that it was denied the system call with this number.
+    pub const fn denied(number: u32) -> Self {
+        Self {
+            length: 0,
+            id: HELLO_ID,
+            status: number.wrapping_add(1),
+        }
+    }
+
+    /// The number of the system call that a handler says it was denied, if this says so.
+    pub const fn as_denied(&self) -> Option<u32> {
+        match (self.id, self.length, self.status) {
+            (HELLO_ID, 0, 1..) => Some(self.status.wrapping_sub(1)),
+            _ => None,
         }
     }
 
@@ -151,6 +172,15 @@ mod tests {
         assert_eq!(Header::decode(&bytes), Err(FrameError::Version(2)));
         bytes[0] = b'x';
         assert_eq!(Header::decode(&bytes), Err(FrameError::Magic));
+    }
+
+    #[test]
+    fn a_denied_call_is_no_hello() {
+        assert_eq!(Header::hello().as_denied(), None);
+        assert_eq!(Header::denied(0).as_denied(), Some(0));
+        assert_eq!(Header::denied(257).as_denied(), Some(257));
+        assert_eq!(Header::reply(1, 0, 258).as_denied(), None);
+        assert_eq!(Header::orders(8).as_denied(), None);
     }
 
     proptest! {

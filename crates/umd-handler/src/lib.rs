@@ -43,6 +43,7 @@
 //! | 0 | the host closed the channel between two requests |
 //! | 1 | the channel failed, or ended inside a request |
 //! | 2 | what came was not a request: magic, version, id 0 or a status |
+//! | 159 | it was denied a system call, and has said which: for hosts that ask for that |
 //! | 101 | a bug in the handler: a panic, or a reply longer than its buffer |
 //!
 //! # Where the unsafe code is

@@ -8,7 +8,7 @@
 use crate::channel::{Channel, End, Stdio, read_all, write_all};
 use crate::{start, sys};
 use umd_core::filter::{Instruction, Program};
-use umd_core::frame::{HEADER_LEN, HELLO_ID, Header, ORDERS};
+use umd_core::frame::{HEADER_LEN, HELLO_ID, Header, ORDERS, ORDERS_DIAGNOSE};
 
 /// "nobody" and "nogroup": ids that own nothing.
 pub const NOBODY: u32 = 65534;
@@ -18,17 +18,19 @@ pub const NOBODY: u32 = 65534;
 pub enum Orders {
     /// By strict mode.
     Strict,
-    /// By a filter that the host sends.
+    /// By a filter that the host sends. A call that is denied by it is the end.
     Filter,
+    /// The same, and before it ends it says which call it was.
+    Diagnose,
 }
 
 impl Orders {
     /// As the second argument of the process says, if it has one.
     pub fn from_argument(argument: Option<&[u8]>) -> Self {
-        if argument == Some(ORDERS.to_bytes()) {
-            Self::Filter
-        } else {
-            Self::Strict
+        match argument {
+            Some(argument) if argument == ORDERS.to_bytes() => Self::Filter,
+            Some(argument) if argument == ORDERS_DIAGNOSE.to_bytes() => Self::Diagnose,
+            _ => Self::Strict,
         }
     }
 }
@@ -44,18 +46,23 @@ pub fn lock_down() {
 
 /// As [`lock_down`], for a handler with an entry of its own.
 pub fn lock_down_by(orders: Orders) {
-    if sys::is_filtered() {
-        return;
+    match orders {
+        Orders::Strict if sys::is_filtered() => return,
+        Orders::Strict | Orders::Filter => {}
+        Orders::Diagnose => sys::on_denial(say_denied),
     }
     drop_ids();
-    match orders {
-        Orders::Strict => drop(sys::seccomp_strict()),
-        Orders::Filter => {
-            if let Err(end) = set_filter(&mut Stdio) {
-                sys::exit(end.exit_status());
-            }
-        }
+    if orders == Orders::Strict {
+        let _ = sys::seccomp_strict();
+    } else if let Err(end) = set_filter(&mut Stdio) {
+        sys::exit(end.exit_status());
     }
+}
+
+/// Says which system call was denied.
+fn say_denied(number: u32) {
+    // There is nobody else to say it to.
+    let _ = write_all(&mut Stdio, &Header::denied(number).encode());
 }
 
 /// Receives a filter and sets it.

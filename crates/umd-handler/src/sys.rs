@@ -2,11 +2,14 @@
 //! The system calls that a handler makes: raw, because there is no C library.
 
 use core::arch::asm;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, Ordering};
 use umd_core::filter::{GATE, Instruction};
 
 const READ: usize = 0;
 const WRITE: usize = 1;
 const MMAP: usize = 9;
+const RT_SIGACTION: usize = 13;
 const GETPID: usize = 39;
 const EXIT: usize = 60;
 const FCNTL: usize = 72;
@@ -23,6 +26,7 @@ const PR_SET_SECCOMP: usize = 22;
 const SECCOMP_MODE_STRICT: usize = 1;
 const SECCOMP_MODE_FILTER: usize = 2;
 const RLIMIT_NPROC: usize = 6;
+const SIGSYS: usize = 31;
 const F_SETFD: usize = 2;
 const FD_CLOEXEC: usize = 1;
 /// PROT_READ | PROT_WRITE
@@ -33,6 +37,9 @@ const PAGE: usize = 4096;
 
 /// Exit status of a handler that panicked, as of any Rust program.
 pub const PANICKED: i32 = 101;
+
+/// Exit status of a handler that has said which system call it was denied: a shell's for SIGSYS.
+pub const DENIED: i32 = 159;
 
 /// The number of an error, as the kernel returned it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +158,57 @@ pub fn seccomp_filter(instructions: &[Instruction]) -> Result<(), Errno> {
         )
     })
     .map(drop)
+}
+
+static SAY: AtomicPtr<()> = AtomicPtr::new(null_mut());
+
+/// From here on a system call that the filter answers with SIGSYS ends the process, after `say` was told its number.
+pub fn on_denial(say: fn(u32)) {
+    /// `struct sigaction` as the kernel has it.
+    #[repr(C)]
+    struct Action {
+        handler: unsafe extern "C" fn(i32, *const Info) -> !,
+        flags: u64,
+        restorer: usize,
+        mask: u64,
+    }
+    const SA_SIGINFO: u64 = 4;
+    const SA_RESTORER: u64 = 0x400_0000;
+    SAY.store(say as *mut (), Ordering::Relaxed);
+    let action = Action {
+        handler: denied,
+        flags: SA_SIGINFO | SA_RESTORER,
+        // The kernel wants one; nothing returns.
+        restorer: 0,
+        mask: 0,
+    };
+    let address = &raw const action as usize;
+    // SAFETY: the kernel reads the action; what it names is a function of its type.
+    unsafe { syscall(RT_SIGACTION, [SIGSYS, address, 0, 8, 0, 0]) };
+}
+
+/// The part of `siginfo_t` that SIGSYS has, as in `include/uapi/asm-generic/siginfo.h`.
+#[repr(C)]
+struct Info {
+    signal: [i32; 4],
+    address: usize,
+    number: i32,
+    convention: u32,
+}
+
+/// # Safety
+///
+/// Called by the kernel, as a handler of SIGSYS.
+unsafe extern "C" fn denied(_: i32, info: *const Info) -> ! {
+    // SAFETY: the kernel gives a handler with SA_SIGINFO a pointer to it.
+    let number = unsafe { (*info).number };
+    let say = SAY.load(Ordering::Relaxed);
+    if !say.is_null() {
+        // SAFETY: only `on_denial` stores there, and what it stores is such a function.
+        let say = unsafe { core::mem::transmute::<*mut (), fn(u32)>(say) };
+        say(number as u32);
+    }
+    exit(DENIED)
 }
 
 /// This process's id.

@@ -145,7 +145,8 @@ impl<'b> Builder<'b> {
     }
 
     /// Handlers say which system call they were denied ([`Error::denied`](crate::Error::denied)): their word, and no more. Off by default,
-    /// since a handler has a signal handler for it.
+    /// since a handler has a signal handler for it. One that is denied a call with all signals blocked, as a C library does to make a
+    /// thread, cannot say so.
     pub fn diagnose(mut self) -> Self {
         self.extras.diagnose = true;
         self

@@ -33,7 +33,7 @@ use std::time::Duration;
 use umd_core::channel::start_error;
 use umd_core::error::{LockdownCheck, Seen, StartError, Violation};
 use umd_core::filter::{Denial, Instruction, Program};
-use umd_core::frame::{HEADER_LEN, HELLO_ID, Header};
+use umd_core::frame::{HEADER_LEN, Header};
 use umd_core::host::Lost;
 use umd_core::lifecycle::WorkerId;
 use umd_core::policy::{Framing, Instant};
@@ -512,21 +512,24 @@ impl Process {
 
     /// A frame with the hello's id and a status is what a handler says that is denied a system call, before it ends.
     fn last_words(&self, channel: &mut Channel, header: &[u8; HEADER_LEN]) -> bool {
-        match Header::decode(header) {
-            Ok(words) if self.diagnoses && words.id == HELLO_ID && words.status != 0 => {
-                let number = words.status - 1;
-                let call = u16::try_from(number)
-                    .ok()
-                    .filter(|number| *number < Syscalls::END);
-                channel.denied = Some(match call {
-                    Some(number) => Denied::Call(Syscall::new(number)),
-                    None => Denied::Elsewhere(number),
-                });
-                // What follows is its end.
-                true
-            }
-            _ => false,
+        if !self.diagnoses {
+            return false;
         }
+        let Some(number) = Header::decode(header)
+            .ok()
+            .and_then(|words| words.as_denied())
+        else {
+            return false;
+        };
+        let call = u16::try_from(number)
+            .ok()
+            .filter(|number| *number < Syscalls::END);
+        channel.denied = Some(match call {
+            Some(number) => Denied::Call(Syscall::new(number)),
+            None => Denied::Elsewhere(number),
+        });
+        // What follows is its end.
+        true
     }
 
     /// The handler has read all that was sent, if all was.

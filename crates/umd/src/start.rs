@@ -18,9 +18,9 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
-use umd_core::frame::ORDERS;
+use umd_core::frame::{ORDERS, ORDERS_DIAGNOSE};
 use umd_core::lockdown::Lockdown;
 
 /// "nobody" and "nogroup": ids that own nothing.
@@ -452,9 +452,10 @@ struct Memory {
 impl Memory {
     /// The plan's name has to stay where it is as long as this.
     fn new(plan: &Plan) -> Self {
-        let orders: *const _ = match plan.has_filter() {
-            true => CStr::as_ptr(ORDERS),
-            false => std::ptr::null(),
+        let orders = match (plan.has_filter(), plan.diagnose) {
+            (_, true) => ORDERS_DIAGNOSE.as_ptr(),
+            (true, false) => ORDERS.as_ptr(),
+            (false, false) => std::ptr::null(),
         };
         let mut limits = vec![
             limit(Resource::As, RLIMIT_AS, plan.memory_max),

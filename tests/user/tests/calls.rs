@@ -155,6 +155,31 @@ fn a_handler_with_the_standard_library_has_a_heap_and_nothing_else() {
 }
 
 #[test]
+fn who_asks_is_told_which_call_was_denied() {
+    for lockdown in [Lockdown::Strict, Lockdown::Custom(umd::Syscalls::NONE)] {
+        let driver = hostile().lockdown(lockdown).diagnose().build().unwrap();
+        assert_eq!(ask(&driver, "echo x").unwrap(), "x");
+        let error = ask(&driver, "syscall").unwrap_err();
+        assert_eq!(error.cause(), Cause::Call(CallFailure::ConnectionReset));
+        assert_eq!(error.exit(), Some(Exit::Exited(159)));
+        let denied = error
+            .denied()
+            .map(|denied| (denied.name(), denied.number()));
+        assert_eq!(denied, Some(("getpid", 39)), "{error}");
+        assert_eq!(driver.status().last_denied.as_deref(), Some("getpid (39)"));
+        assert_eq!(ask(&driver, "echo x").unwrap(), "x");
+    }
+    // A standard library wants memory.
+    let driver = Driver::builder("words", STD).diagnose().build().unwrap();
+    let error = ask(&driver, "fill 8").unwrap_err();
+    let denied = error.denied().map(|denied| denied.name());
+    assert_eq!(denied, Some("mmap"), "{error}");
+    // Off by default.
+    let driver = hostile().build().unwrap();
+    assert_eq!(ask(&driver, "syscall").unwrap_err().denied(), None);
+}
+
+#[test]
 fn a_bad_description_is_told_so() {
     let wrong = |builder: umd::Builder<'_>| builder.build().expect_err("a bad description");
     assert_eq!(wrong(Driver::builder("", SAMPLE)), BuildError::Name);
