@@ -335,7 +335,8 @@ impl Core {
             Exit::Signaled(signal) => Some(ExitStatus::Signaled(signal)),
             Exit::Unknown => None,
         };
-        shared.lifecycle.counters.exited(status, process.denied());
+        // What it was denied, whoever asked it hears.
+        shared.lifecycle.counters.exited(status, None);
         shared.living = shared.living.saturating_sub(1);
         shared.changes = shared.changes.wrapping_add(1);
         let discarded = shared.take(worker);
@@ -425,10 +426,11 @@ impl<'c> Caller<'c> {
 
     /// A handler was lost on the way, and has ended like this.
     pub(crate) fn lost(&self, process: &Process, exit: Option<Exit>) {
-        *lock(&self.last) = Last {
-            exit,
-            denied: process.denied(),
-        };
+        let denied = process.denied();
+        if denied.is_some() {
+            self.core.lock().lifecycle.counters.last_denied = denied;
+        }
+        *lock(&self.last) = Last { exit, denied };
     }
 
     /// Has a process made; our end of its channel. `done` gets what came of it, in the spawner's thread, which kills a process that nobody

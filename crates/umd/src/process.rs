@@ -532,6 +532,13 @@ impl Process {
         true
     }
 
+    /// What is still on its way the handler has not read.
+    fn see_whether_read(&self) {
+        if unread(&self.socket) == Some(0) {
+            self.read_all();
+        }
+    }
+
     /// The handler has read all that was sent, if all was.
     fn read_all(&self) {
         if self.handed_over.load(Ordering::Acquire) {
@@ -548,10 +555,7 @@ impl Process {
 
     /// The watch looks at the clock: when to look again, if somebody waits.
     pub(crate) fn tick(&self, now: Instant) -> Option<Instant> {
-        // What is still on its way the handler has not read.
-        if unread(&self.socket) == Some(0) {
-            self.read_all();
-        }
+        self.see_whether_read();
         let ticked = lock(&self.channel).transfer.tick(now);
         match ticked {
             Tick::At(deadline) => Some(deadline),
@@ -565,6 +569,7 @@ impl Process {
 
     /// Nobody wants this process any more: it is killed, and whoever waits for it is woken.
     pub(crate) fn abort(&self) {
+        self.see_whether_read();
         lock(&self.channel).transfer.abort();
         self.kill();
     }
@@ -589,14 +594,15 @@ impl Process {
             // Somebody else has asked.
             _ => Exit::Unknown,
         };
-        *lock(&self.end) = Some(exit);
-        self.ended.notify_all();
-        #[cfg(feature = "tokio")]
-        self.ended_soon.notify_waiters();
         let _ = shutdown(&self.socket, Shutdown::Both);
         if let Some(core) = self.core.upgrade() {
             core.lost(self, exit);
         }
+        // Last: whoever waits for this sees it accounted for.
+        *lock(&self.end) = Some(exit);
+        self.ended.notify_all();
+        #[cfg(feature = "tokio")]
+        self.ended_soon.notify_waiters();
     }
 
     /// How it ended, if that is known soon.

@@ -98,6 +98,34 @@ fn what_nobody_has_read_is_asked_again() {
 }
 
 #[test]
+fn a_restart_does_not_ask_again_what_was_read() {
+    let driver = hostile().deadline(Duration::from_secs(20)).build().unwrap();
+    assert_eq!(ask(&driver, "echo x").unwrap(), "x");
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| ask(&driver, "spin"));
+        std::thread::sleep(Duration::from_millis(200));
+        driver.restart();
+        let error = call.join().unwrap().unwrap_err();
+        assert_eq!(error.cause(), Cause::Call(CallFailure::ConnectionReset));
+        assert_eq!(error.request_was_read(), Some(Seen::Read));
+    });
+    // One that was stopped has not read it.
+    let pid = rustix::process::Pid::from_raw(driver_pid(&driver)).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| ask(&driver, "echo y"));
+        std::thread::sleep(Duration::from_millis(200));
+        driver.restart();
+        assert_eq!(call.join().unwrap().unwrap(), "y");
+    });
+}
+
+fn driver_pid(driver: &Driver) -> i32 {
+    driver.start().unwrap();
+    driver.status().pids[0] as i32
+}
+
+#[test]
 fn the_lockdown_is_in_force_and_reported() {
     for (lockdown, blob, name) in [
         (Lockdown::Strict, SAMPLE, "strict"),
