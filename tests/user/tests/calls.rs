@@ -121,7 +121,7 @@ fn a_restart_does_not_ask_again_what_was_read() {
 }
 
 fn driver_pid(driver: &Driver) -> i32 {
-    driver.start().unwrap();
+    driver.start().expect("a good handler");
     driver.status().pids[0] as i32
 }
 
