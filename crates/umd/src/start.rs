@@ -460,7 +460,8 @@ impl Memory {
         let mut limits = vec![
             limit(Resource::As, RLIMIT_AS, plan.memory_max),
             limit(Resource::Nproc, RLIMIT_NPROC, 0),
-            limit(Resource::Nofile, RLIMIT_NOFILE, 3),
+            // What it has it keeps; one that it closes makes no room for another.
+            limit(Resource::Nofile, RLIMIT_NOFILE, 0),
         ];
         limits.extend(LIMITS.map(|(resource, number, most)| limit(resource, number, most)));
         Self {
