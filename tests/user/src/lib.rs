@@ -2,6 +2,7 @@
 //! The handlers, and what the tests have in common.
 
 pub mod rig;
+pub mod sys;
 
 /// 128 KiB in which the byte that was asked for is 1.
 pub const SAMPLE: &[u8] = umd::include_handler!("sample-handler");
