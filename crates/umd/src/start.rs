@@ -243,7 +243,12 @@ impl Plan {
         self.steps(&memory, channel, way, range, &mut steps, &mut marks);
         let mut script = Script::new(steps);
         // SAFETY: the addresses are those of `memory`, and of constants; descriptors are the child's own.
-        let child = unsafe { script.run(stack, &options) }.map_err(Refused::Clone)?;
+        let mut child = unsafe { script.run(stack, &options) }.map_err(Refused::Clone)?;
+        if child.pidfd.as_raw_fd() < 3
+            && let Ok(pidfd) = out_of_the_way(&child.pidfd)
+        {
+            child.pidfd = pidfd;
+        }
         let steps = script.steps();
         if let Some(failed) = steps.iter().find(|step| step.failed()) {
             end(&child);
