@@ -2,7 +2,6 @@
 //! What the tests look at things with.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -37,7 +36,7 @@ pub fn again_as_an_ordinary_user(myself: &str) {
     println!("{said}");
     assert!(
         output.status.success(),
-        "as user {ORDINARY}:\n{said}{}",
+        "as user {ORDINARY}: {}",
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(said.contains("test result: ok"), "{said}");
@@ -70,12 +69,12 @@ pub fn by_itself_as(test: &str, prepare: impl FnOnce(&mut Command), body: impl F
     }
     let output = alone(test, prepare);
     let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
+    let noted = String::from_utf8_lossy(&output.stderr);
+    println!("{said}{noted}");
     assert!(
         output.status.success() && said.contains("1 passed"),
-        "{}\n{said}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
+        "{}",
+        output.status
     );
 }
 
@@ -83,11 +82,6 @@ pub fn by_itself_as(test: &str, prepare: impl FnOnce(&mut Command), body: impl F
 pub fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A word on the console, whatever the harness keeps back.
-pub fn say(words: &str) {
-    let _ = writeln!(std::io::stderr(), "{words}");
 }
 
 /// The children of this process, dead ones that nobody has reaped included.

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use umd::{CallFailure, Cause, Driver, Exit, Lockdown, RestartPolicy, Syscalls};
 use umd_user_tests::rig::{
-    self, again_as_an_ordinary_user, by_itself, children, descriptors, exists, is_alone, say, until,
+    self, again_as_an_ordinary_user, by_itself, children, descriptors, exists, is_alone, until,
 };
 use umd_user_tests::sys::{self, Action, Thread};
 use umd_user_tests::{HOSTILE, SAMPLE};
@@ -79,6 +79,8 @@ fn ten_thousand_calls_and_a_thousand_crashes() {
             for number in 0..crashes {
                 let driver = if number % 2 == 0 { &plain } else { &spare };
                 assert_eq!(crash(driver), Some(Exit::Exited(7)));
+                // A reply between two deaths: there is no pause then.
+                echo(driver);
             }
             for _ in 0..crashes / 10 {
                 let short = hostile().workers(2).spares(1).build().unwrap();
@@ -99,10 +101,10 @@ fn ten_thousand_calls_and_a_thousand_crashes() {
         let begin = Instant::now();
         round(10_000, 1_000);
         let (after, now) = (Held::now(), rig::status("VmRSS"));
-        say(&format!(
+        println!(
             "# 10,000 calls, 1,000 crashes, 100 drivers: {:?}, {before:?}, {memory} KiB, then {now} KiB",
             begin.elapsed()
-        ));
+        );
         // The allocator may keep a heap a thread.
         assert!(
             after.mappings <= before.mappings + 8,
@@ -171,12 +173,12 @@ fn signals_at_any_time() {
             over.store(true, Ordering::Relaxed);
         });
         let status = driver.status();
-        say(&format!(
+        println!(
             "# {} signals, {} calls, {} starts",
             sys::signals(),
             status.requests,
             status.starts
-        ));
+        );
         assert!(sys::signals() > 1_000 && status.starts > 20, "{status:?}");
     });
 }
@@ -228,9 +230,7 @@ fn a_program_that_reaps_all_its_children() {
             }
         }
         let others = reaped.1.try_iter().count();
-        say(&format!(
-            "# reaped by the program: {others} of 200, unknown to umd: {unknown}"
-        ));
+        println!("# reaped by the program: {others} of 200, unknown to umd: {unknown}");
         assert!(unknown > 0);
         let limit = Duration::from_millis(50);
         let error = driver.call_bytes_within(limit, b"spin", &mut [0; 8]);
