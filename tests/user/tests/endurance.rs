@@ -367,7 +367,10 @@ fn drivers_from_many_threads_at_once() {
                         echo(&driver);
                         assert_eq!(crash(&driver), Some(Exit::Exited(7)));
                         echo(&driver);
-                        let sample = Driver::builder("sample", SAMPLE).build().unwrap();
+                        let sample = Driver::builder("sample", SAMPLE)
+                            .deadline(Duration::from_secs(20))
+                            .build()
+                            .unwrap();
                         let request = sample_proto::Request::new(number).unwrap();
                         assert_eq!(sample.call(&request).unwrap(), number);
                     }
