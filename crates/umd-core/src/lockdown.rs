@@ -166,7 +166,8 @@ pub const HARMFUL: Syscalls = Syscalls::of(&[
 
 /// What no [`Lockdown::Custom`] has, even if it lists them: these fail with `EPERM`. All handlers are one user, and
 /// nothing but this keeps one from sending signals to another; who asks to be traced by its parent, the kernel,
-/// is never buried; and a ring of io_uring makes system calls that no filter sees. [`filter`](crate::filter) lets the plain signals to itself pass.
+/// is never buried; a ring of io_uring makes system calls that no filter sees; and in a user namespace of its own a handler
+/// that has kept the root directory has every capability. [`filter`](crate::filter) lets the plain signals to itself pass.
 pub const NEVER: Syscalls = Syscalls::of(&[
     Syscall::IO_URING_ENTER,
     Syscall::IO_URING_REGISTER,
@@ -175,6 +176,7 @@ pub const NEVER: Syscalls = Syscalls::of(&[
     Syscall::PIDFD_SEND_SIGNAL,
     Syscall::RT_SIGQUEUEINFO,
     Syscall::RT_TGSIGQUEUEINFO,
+    Syscall::UNSHARE,
 ]);
 
 /// What becomes of a handler's system calls.

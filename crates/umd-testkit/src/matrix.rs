@@ -25,6 +25,7 @@ pub mod errno {
     pub const EINVAL: i32 = 22;
     pub const EMFILE: i32 = 24;
     pub const EROFS: i32 = 30;
+    pub const ENOSYS: i32 = 38;
     pub const EBADMSG: i32 = 74;
     pub const ECONNRESET: i32 = 104;
     pub const ETIMEDOUT: i32 = 110;
@@ -45,6 +46,7 @@ pub mod errno {
             EINVAL => "EINVAL",
             EMFILE => "EMFILE",
             EROFS => "EROFS",
+            ENOSYS => "ENOSYS",
             EBADMSG => "EBADMSG",
             ECONNRESET => "ECONNRESET",
             ETIMEDOUT => "ETIMEDOUT",
@@ -56,7 +58,7 @@ pub mod errno {
 
 use errno::{
     EACCES, EAGAIN, EBADF, EBADMSG, ECONNREFUSED, ECONNRESET, EFAULT, EINVAL, EMFILE, ENOENT,
-    ENOMEM, EPERM, EROFS, ESRCH, ETIMEDOUT,
+    ENOMEM, ENOSYS, EPERM, EROFS, ESRCH, ETIMEDOUT,
 };
 
 /// In the place of an errno: it succeeded.
@@ -76,6 +78,52 @@ pub struct Behaviour {
     pub strict: Option<Contained>,
     /// What becomes of it with no system call forbidden.
     pub custom: Option<Contained>,
+    /// What a host in a program makes of it, where that is something else.
+    pub user: Option<InProgram>,
+}
+
+/// A program with a host in it, which makes less, or something else, of a misbehaviour than the kernel does.
+#[derive(Clone, Copy, Debug)]
+pub struct InProgram {
+    /// What becomes of it in one that is root's: in the place of the last column that there is.
+    pub privileged: Contained,
+    /// And in an ordinary user's.
+    pub ordinary: Contained,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// Whose program it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Root's, which gives its handlers other ids and an empty root.
+    Privileged,
+    /// Anybody's.
+    Ordinary,
+}
+
+impl Behaviour {
+    /// What becomes of it under strict in a program.
+    pub fn strict_in(&self, program: Program) -> Option<Contained> {
+        match self.custom {
+            None => self.in_program(program).or(self.strict),
+            Some(_) => self.strict,
+        }
+    }
+
+    /// What becomes of it in a program with no system call forbidden.
+    pub fn custom_in(&self, program: Program) -> Option<Contained> {
+        self.in_program(program)
+            .filter(|_| self.custom.is_some())
+            .or(self.custom)
+    }
+
+    fn in_program(&self, program: Program) -> Option<Contained> {
+        self.user.map(|user| match program {
+            Program::Privileged => user.privileged,
+            Program::Ordinary => user.ordinary,
+        })
+    }
 }
 
 /// How a handler is made to misbehave.
@@ -231,6 +279,7 @@ const fn start(name: &'static str, start: Start, strict: Option<Contained>) -> B
         how: How::Start(start),
         strict,
         custom: None,
+        user: None,
     }
 }
 
@@ -240,6 +289,7 @@ const fn act(name: &'static str, act: Act, strict: Option<Contained>) -> Behavio
         how: How::Do(act),
         strict,
         custom: None,
+        user: None,
     }
 }
 
@@ -249,6 +299,7 @@ const fn ask(name: &'static str, request: &'static str, strict: Option<Contained
         how: How::Ask(request),
         strict,
         custom: None,
+        user: None,
     }
 }
 
@@ -259,8 +310,40 @@ const fn forbidden(name: &'static str, what: Try, custom: Option<Contained>) -> 
         how: How::Try(what),
         strict: LOST,
         custom,
+        user: None,
     }
 }
+
+impl Behaviour {
+    /// A host in a program makes this of it, whosever program it is.
+    const fn in_programs(self, contained: Option<Contained>, why: &'static str) -> Self {
+        self.by_program(contained, contained, why)
+    }
+
+    /// A host in root's program makes this of it, and one in an ordinary user's that.
+    const fn by_program(
+        self,
+        privileged: Option<Contained>,
+        ordinary: Option<Contained>,
+        why: &'static str,
+    ) -> Self {
+        let user = match (privileged, ordinary) {
+            (Some(privileged), Some(ordinary)) => Some(InProgram {
+                privileged,
+                ordinary,
+                why,
+            }),
+            _ => None,
+        };
+        Self { user, ..self }
+    }
+}
+
+/// Nothing is left that it could take a number for.
+const NO_DESCRIPTORS: &str = "it may close a descriptor, but has no other in its place";
+
+/// It is confined before its first instruction, and the attempt fails.
+const CONFINED: &str = "confined before its first instruction, it serves as any other";
 
 macro_rules! told {
     ($($call:literal => $($errno:ident)|+),* $(,)?) => {
@@ -310,7 +393,10 @@ pub const MATRIX: &[Behaviour] = &[
     start("says half a hello, then nothing", Start::HelloHang, LATE),
     start("says hello twice", Start::HelloTwice, UNWELCOME),
     start("says hello for ever", Start::HelloEndless, UNWELCOME),
-    start("executes itself over and over", Start::Exec, LATE),
+    start("executes itself over and over", Start::Exec, LATE).in_programs(
+        answered(&[X], Fate::Lives),
+        "its image has no name, so it finds none to execute",
+    ),
     start(
         "closes its channel before its hello",
         Start::Closes,
@@ -320,19 +406,30 @@ pub const MATRIX: &[Behaviour] = &[
         "stops itself before its hello",
         Start::Stop,
         answered(&[X], Fate::Lives),
-    ),
+    )
+    .in_programs(LATE, "it is not process 1 of its own, so a signal to itself arrives"),
     start(
         "kills itself before its hello",
         Start::Kill,
         answered(&[X], Fate::Lives),
+    )
+    .in_programs(
+        fails(&[Outcome::Error(ECONNREFUSED)]),
+        "it is not process 1 of its own, so a signal to itself arrives",
     ),
     // What it should have given up by its hello.
-    start("claims to have dropped root", Start::Root, REFUSED),
-    start("claims to have no capability", Start::Caps, REFUSED),
-    start("claims to have one thread", Start::Thread, REFUSED),
-    start("claims to have no child", Start::Child, REFUSED),
-    start("claims to have no other file", Start::File, REFUSED),
-    start("claims to have no ring of io_uring", Start::Ring, REFUSED),
+    start("claims to have dropped root", Start::Root, REFUSED)
+        .in_programs(answered(&[X], Fate::Lives), CONFINED),
+    start("claims to have no capability", Start::Caps, REFUSED)
+        .in_programs(answered(&[X], Fate::Lives), CONFINED),
+    start("claims to have one thread", Start::Thread, REFUSED)
+        .in_programs(answered(&[X], Fate::Lives), CONFINED),
+    start("claims to have no child", Start::Child, REFUSED)
+        .in_programs(answered(&[X], Fate::Lives), CONFINED),
+    start("claims to have no other file", Start::File, REFUSED)
+        .in_programs(answered(&[X], Fate::Lives), NO_DESCRIPTORS),
+    start("claims to have no ring of io_uring", Start::Ring, REFUSED)
+        .in_programs(answered(&[X], Fate::Lives), NO_DESCRIPTORS),
     start(
         "claims strict mode and has a filter",
         Start::Filter,
@@ -342,7 +439,8 @@ pub const MATRIX: &[Behaviour] = &[
         "claims strict mode and has none: put in it",
         Start::Lax,
         answered(&[X], Fate::Lives),
-    ),
+    )
+    .in_programs(REFUSED, "nobody can put another process in strict mode"),
     start(
         "has no process beside it, much as it tries",
         Start::Sibling,
@@ -354,17 +452,32 @@ pub const MATRIX: &[Behaviour] = &[
         Start::Crash,
         fails(&[Outcome::Error(ECONNREFUSED)]),
     ),
-    start("answers before it is asked", Start::Early, UNWELCOME),
+    start("answers before it is asked", Start::Early, UNWELCOME).in_programs(
+        fails(&[
+            Outcome::Answered(b"early"),
+            Outcome::Error(EBADMSG),
+            Outcome::Error(ECONNREFUSED),
+        ]),
+        "a socket does not tell which came first, where both are on their way; the next request is its end",
+    ),
     start(
         "answers before it has read the request",
         Start::Hasty,
         BROKEN,
+    )
+    .in_programs(
+        fails(&[Outcome::Answered(b"hasty")]),
+        "what was read is looked at only where there is no answer; the next request is its end",
     ),
     start("never reads", Start::Deaf, LATE),
     start(
         "reads half of the request, then dies",
         Start::HalfRead,
         LOST,
+    )
+    .in_programs(
+        fails(&[Outcome::Error(ECONNREFUSED)]),
+        "a socket's reset says that not all was read: it is asked once more, of another",
     ),
     start(
         "reads half of the request, then nothing",
@@ -467,7 +580,8 @@ pub const MATRIX: &[Behaviour] = &[
         "a reply on standard error",
         Act::Stderr,
         answered(&[Outcome::Answered(b"stderr")], Fate::Lives),
-    ),
+    )
+    .in_programs(LATE, "standard error is no channel here, but goes nowhere"),
     // Memory.
     act(
         "writes from where it has no memory",
@@ -483,7 +597,8 @@ pub const MATRIX: &[Behaviour] = &[
         "writes across the end of its memory",
         Act::Tail,
         answered(&[Outcome::Answered(TAIL)], Fate::Lives),
-    ),
+    )
+    .in_programs(LOST, "a socket takes all of a write or nothing: the handler gives up"),
     act(
         "writes from untouched memory",
         Act::Untouched,
@@ -568,6 +683,25 @@ pub const MATRIX: &[Behaviour] = &[
             "clone with CLONE_PARENT" => EAGAIN,
             "clone3" => EAGAIN,
         },
+    )
+    .by_program(
+        told! {
+            "fork" => EAGAIN,
+            "vfork" => EAGAIN,
+            "clone with CLONE_VM and CLONE_VFORK" => EAGAIN,
+            "clone with new namespaces" => EPERM,
+            "clone with CLONE_PARENT" => EAGAIN,
+            "clone3" => EAGAIN,
+        },
+        told! {
+            "fork" => EAGAIN,
+            "vfork" => EAGAIN,
+            "clone with CLONE_VM and CLONE_VFORK" => EAGAIN,
+            "clone with new namespaces" => EAGAIN,
+            "clone with CLONE_PARENT" => EAGAIN,
+            "clone3" => EAGAIN,
+        },
+        "the limit on processes refuses first, where the root is not changed",
     ),
     forbidden(
         "makes a thread that changes a reply while it is copied",
@@ -583,8 +717,26 @@ pub const MATRIX: &[Behaviour] = &[
             "write to it" => EBADF,
             "execveat of it" => EBADF,
         },
+    )
+    .by_program(
+        told! {
+            "execve of /bin/sh" => ENOENT,
+            "memfd_create" => EMFILE,
+            "write to it" => EBADF,
+            "execveat of it" => EBADF,
+        },
+        told! {
+            "execve of /bin/sh" => EACCES,
+            "memfd_create" => EMFILE,
+            "write to it" => EBADF,
+            "execveat of it" => EBADF,
+        },
+        "Landlock refuses what an empty root does not have",
     ),
-    forbidden("executes itself", Try::ExecItself, BROKEN),
+    forbidden("executes itself", Try::ExecItself, BROKEN).in_programs(
+        told! { "execve of its image" => ENOENT },
+        "its image has no name",
+    ),
     forbidden("stops itself", Try::Stop, LATE),
     forbidden("kills itself", Try::Kill, LOST),
     forbidden("blocks all signals", Try::BlockSignals, LATE),
@@ -616,6 +768,43 @@ pub const MATRIX: &[Behaviour] = &[
             "unlink of its image" => EROFS,
             "open_by_handle_at" => EPERM,
         },
+    )
+    .by_program(
+        told! {
+            "open of /" => EMFILE,
+            "open of /proc/self/mem" => EMFILE,
+            "open of /dev/mem" => EMFILE,
+            "open of its image to write" => EMFILE,
+            "open of its image to read" => EMFILE,
+            "stat of /proc" => ENOENT,
+            "stat of /../etc" => ENOENT,
+            "stat of /dev/mem" => ENOENT,
+            "creat" => EMFILE,
+            "mkdir" => ENOENT,
+            "mknod" => ENOENT,
+            "chmod of its image" => ENOENT,
+            "truncate of its image" => ENOENT,
+            "unlink of its image" => ENOENT,
+            "open_by_handle_at" => EPERM,
+        },
+        told! {
+            "open of /" => EMFILE,
+            "open of /proc/self/mem" => EMFILE,
+            "open of /dev/mem" => EMFILE,
+            "open of its image to write" => EMFILE,
+            "open of its image to read" => EMFILE,
+            "stat of /proc" => GOOD,
+            "stat of /../etc" => GOOD,
+            "stat of /dev/mem" => GOOD | ENOENT,
+            "creat" => EMFILE,
+            "mkdir" => EACCES,
+            "mknod" => EACCES,
+            "chmod of its image" => ENOENT,
+            "truncate of its image" => ENOENT,
+            "unlink of its image" => ENOENT,
+            "open_by_handle_at" => EPERM,
+        },
+        "root's have an empty root of no name; others see what there is, and Landlock has them open or make none of it",
     ),
     forbidden(
         "makes sockets",
@@ -733,6 +922,18 @@ pub const MATRIX: &[Behaviour] = &[
             "kcmp with process 1" => EPERM,
             "move_pages of process 1" => EPERM,
         },
+    )
+    .in_programs(
+        told! {
+            "process_vm_readv of process 1" => EPERM,
+            "process_vm_readv of its parent, the kernel" => EPERM,
+            "process_vm_writev of process 1" => EPERM,
+            "ptrace of process 1" => EPERM,
+            "ptrace of process 1 without a stop" => EPERM,
+            "kcmp with process 1" => EPERM,
+            "move_pages of process 1" => EPERM,
+        },
+        "its parent is the program",
     ),
     forbidden(
         "raises its limits",
@@ -789,6 +990,23 @@ pub const MATRIX: &[Behaviour] = &[
             "ioperm" => EPERM,
             "syslog" => EPERM,
         },
+    )
+    .in_programs(
+        told! {
+            "init_module" => EPERM | ENOSYS,
+            "finit_module" => EPERM | ENOSYS,
+            "delete_module" => EPERM | ENOSYS,
+            "kexec_load" => EPERM | ENOSYS,
+            "reboot" => EPERM,
+            "settimeofday" => EPERM,
+            "clock_settime" => EPERM,
+            "sethostname" => EPERM,
+            "swapon" => EPERM,
+            "iopl" => EPERM | ENOSYS,
+            "ioperm" => EPERM | ENOSYS,
+            "syslog" => EPERM,
+        },
+        "not every kernel has them",
     ),
 ];
 

@@ -10,10 +10,10 @@ use umd_testkit::matrix::{Attempt, By, Contained, Fate, How, MATRIX, Outcome, er
 fn the_tables_are_the_matrix() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = std::fs::read_to_string(root.join("docs/hostile.md")).unwrap();
-    for table in [behaviours(), calls()] {
+    for table in [behaviours(), calls(), programs()] {
         if !text.contains(&table) {
             let wanted = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile.md");
-            std::fs::write(&wanted, behaviours() + "\n" + &calls()).unwrap();
+            std::fs::write(&wanted, behaviours() + "\n" + &calls() + "\n" + &programs()).unwrap();
             panic!("docs/hostile.md is out of date; see {}", wanted.display());
         }
     }
@@ -74,6 +74,48 @@ fn calls() -> String {
         }
     }
     table
+}
+
+/// What a host in a program makes otherwise.
+fn programs() -> String {
+    let mut table = "| what the handler does | in the kernel | in root's program | in an ordinary user's | why |\n| --- | --- | --- | --- | --- |\n"
+        .to_owned();
+    for one in MATRIX {
+        let Some(user) = one.user else {
+            continue;
+        };
+        let kernel = one.custom.or(one.strict).unwrap();
+        writeln!(
+            table,
+            "| {} | {} | {} | {} | {} |",
+            one.name,
+            contained(Some(kernel)),
+            otherwise(kernel, user.privileged),
+            otherwise(kernel, user.ordinary),
+            user.why
+        )
+        .unwrap();
+    }
+    table
+}
+
+/// In a program, and of system calls those that give something else there.
+fn otherwise(kernel: Contained, program: Contained) -> String {
+    let ([Outcome::Told(before)], [Outcome::Told(now)]) = (kernel.caller, program.caller) else {
+        return match program.caller {
+            [Outcome::Told(told)] => format!("{}; lives", grouped(told)),
+            _ => contained(Some(program)),
+        };
+    };
+    let differ: Vec<Attempt> = now
+        .iter()
+        .filter(|attempt| !before.contains(attempt))
+        .copied()
+        .collect();
+    match &differ[..] {
+        [] => "the same".to_owned(),
+        differ => grouped(differ),
+    }
 }
 
 /// Calls that give the same together.

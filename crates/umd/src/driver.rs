@@ -4,6 +4,7 @@
 //! [`umd_core::exchange`] is the journey; here is what it needs of a program.
 
 use crate::error::{BuildError, CallError, Cause, Error, Exit};
+use crate::image::not_standard;
 use crate::process::Process;
 use crate::quarantine::Quarantine;
 use crate::report::Report;
@@ -441,7 +442,9 @@ impl<'c> Caller<'c> {
     ) -> Result<OwnedFd, StartError> {
         let flags = SocketFlags::CLOEXEC;
         let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
-        let (ours, theirs) = pair.map_err(not_executed)?;
+        let (ours, theirs) = pair
+            .and_then(|(ours, theirs)| Ok((not_standard(ours)?, not_standard(theirs)?)))
+            .map_err(not_executed)?;
         let plan = self.core.plan.clone();
         let spawner = &self.core.spawner;
         spawner.run(move |stack| done(plan.launch(&theirs, stack)));

@@ -2,7 +2,7 @@
 //! The image: a private copy of the blob, which is executed from memory and which nobody can change.
 
 use crate::error::BuildError;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create, open};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use std::path::Path;
@@ -75,7 +75,7 @@ impl Image {
         }
         write_all(&file, blob)?;
         // A file that is open for writing is not executed.
-        let path = format!("/proc/self/fd/{}", rustix::fd::AsRawFd::as_raw_fd(&file));
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let again = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self {
             file: fcntl_dupfd_cloexec(again, FIRST)?,
@@ -98,6 +98,14 @@ impl AsFd for Image {
 /// A descriptor out of the way of those that a child gets.
 pub(crate) fn out_of_the_way(file: impl AsFd) -> Result<OwnedFd, Errno> {
     fcntl_dupfd_cloexec(file, FIRST)
+}
+
+/// One that is not standard input, output or error, which a program that has closed those reads and writes all the same.
+pub(crate) fn not_standard(file: OwnedFd) -> Result<OwnedFd, Errno> {
+    match file.as_raw_fd() {
+        0..3 => out_of_the_way(file),
+        _ => Ok(file),
+    }
 }
 
 fn write_all(file: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {

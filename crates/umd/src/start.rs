@@ -243,7 +243,12 @@ impl Plan {
         self.steps(&memory, channel, way, range, &mut steps, &mut marks);
         let mut script = Script::new(steps);
         // SAFETY: the addresses are those of `memory`, and of constants; descriptors are the child's own.
-        let child = unsafe { script.run(stack, &options) }.map_err(Refused::Clone)?;
+        let mut child = unsafe { script.run(stack, &options) }.map_err(Refused::Clone)?;
+        if child.pidfd.as_raw_fd() < 3
+            && let Ok(pidfd) = out_of_the_way(&child.pidfd)
+        {
+            child.pidfd = pidfd;
+        }
         let steps = script.steps();
         if let Some(failed) = steps.iter().find(|step| step.failed()) {
             end(&child);
@@ -460,7 +465,8 @@ impl Memory {
         let mut limits = vec![
             limit(Resource::As, RLIMIT_AS, plan.memory_max),
             limit(Resource::Nproc, RLIMIT_NPROC, 0),
-            limit(Resource::Nofile, RLIMIT_NOFILE, 3),
+            // What it has it keeps; one that it closes makes no room for another.
+            limit(Resource::Nofile, RLIMIT_NOFILE, 0),
         ];
         limits.extend(LIMITS.map(|(resource, number, most)| limit(resource, number, most)));
         Self {

@@ -5,6 +5,7 @@
 //! may not get the processor. The thread looks again at the earliest deadline that it has seen; a call with a later
 //! one need not wake it. So a call in the common case costs nothing here but a comparison.
 
+use crate::image::not_standard;
 use crate::process::Process;
 use crate::spawner::errno;
 use crate::sys::fork::Origin;
@@ -49,8 +50,8 @@ impl Watch {
             _ => {}
         }
         let watch = Arc::new(Self {
-            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+            epoll: not_standard(epoll::create(epoll::CreateFlags::CLOEXEC)?)?,
+            bell: not_standard(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)?,
             next: AtomicU64::new(Instant::NEVER.as_nanos()),
             inner: Mutex::default(),
         });

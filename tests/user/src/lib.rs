@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The handlers, for the tests.
+//! The handlers, and what the tests have in common.
+
+pub mod rig;
+pub mod sys;
 
 /// 128 KiB in which the byte that was asked for is 1.
 pub const SAMPLE: &[u8] = umd::include_handler!("sample-handler");

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the tests look at things with.
+
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Set in a run as an ordinary user.
+const AGAIN: &str = "UMD_TEST_AGAIN";
+
+/// Somebody who owns nothing. Not "nobody", as whom the handlers of root's programs run.
+pub const ORDINARY: u32 = 65_533;
+
+/// Is this program root's?
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Runs all tests of this program but the calling one, which is called so, again as an ordinary user, where it is root's. Fails if one
+/// of them does.
+pub fn again_as_an_ordinary_user(myself: &str) {
+    if !is_root() || std::env::var_os(AGAIN).is_some() {
+        return;
+    }
+    let output = Command::new("/proc/self/exe")
+        .args(["--exact", "--skip", myself])
+        .env(AGAIN, "1")
+        .uid(ORDINARY)
+        .gid(ORDINARY)
+        .output()
+        .expect("this program is executable");
+    let said = String::from_utf8_lossy(&output.stdout);
+    // As the tests' own words, which the harness keeps back.
+    println!("{said}");
+    assert!(
+        output.status.success(),
+        "as user {ORDINARY}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(said.contains("test result: ok"), "{said}");
+}
+
+/// Runs one test of this program, which waits for it, in a process of its own.
+pub fn alone(test: &str, prepare: impl FnOnce(&mut Command)) -> std::process::Output {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env("UMD_TEST_ALONE", test);
+    prepare(&mut command);
+    command.output().expect("this program is executable")
+}
+
+/// Is this the process that [`alone`] has made for this test?
+pub fn is_alone(test: &str) -> bool {
+    std::env::var("UMD_TEST_ALONE").is_ok_and(|name| name == test)
+}
+
+/// Runs the test of this name in a process of its own, and there `body`.
+pub fn by_itself(test: &str, body: impl FnOnce()) {
+    by_itself_as(test, |_| {}, body);
+}
+
+/// The same, with something done to the command before.
+pub fn by_itself_as(test: &str, prepare: impl FnOnce(&mut Command), body: impl FnOnce()) {
+    if is_alone(test) {
+        return body();
+    }
+    let output = alone(test, prepare);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let noted = String::from_utf8_lossy(&output.stderr);
+    println!("{said}{noted}");
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{}",
+        output.status
+    );
+}
+
+/// Tests that count what a process has take turns.
+pub fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The children of this process, dead ones that nobody has reaped included.
+pub fn children() -> BTreeSet<u32> {
+    let own = std::process::id();
+    let entries = std::fs::read_dir("/proc").expect("/proc is there");
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| parent(*pid) == Some(own))
+        .collect()
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    // The name, in parentheses, may contain anything.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(1)?
+        .parse()
+        .ok()
+}
+
+/// From now on processes whose parent is gone become ours, so that [`children`] sees them.
+pub fn adopt_orphans() {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("any process may");
+}
+
+/// Waits until something is so, which it has to be soon.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so() {
+        assert!(begin.elapsed() < Duration::from_secs(20), "not so: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Does this process exist, if only as a dead entry?
+pub fn exists(pid: u32) -> bool {
+    std::fs::exists(format!("/proc/{pid}")).unwrap_or(false)
+}
+
+/// What this process has open.
+pub fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd")
+        .expect("/proc is there")
+        .count()
+}
+
+/// A number of `/proc/self/status`: KiB for sizes.
+pub fn status(field: &str) -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").expect("/proc is there");
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let number = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+    number.expect("a line with a number")
+}

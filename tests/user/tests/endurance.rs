@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A program with a host in it, for long, and while all sorts of things happen to it. Each test has a process of its own, since it counts
+//! what the process has, or changes it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+use umd::{CallFailure, Cause, Driver, Exit, Lockdown, RestartPolicy, Syscalls};
+use umd_user_tests::rig::{
+    self, again_as_an_ordinary_user, by_itself, children, descriptors, exists, is_alone, until,
+};
+use umd_user_tests::sys::{self, Action, Thread};
+use umd_user_tests::{HOSTILE, SAMPLE};
+
+#[test]
+fn again_as_an_ordinary_user_() {
+    again_as_an_ordinary_user("again_as_an_ordinary_user_");
+}
+
+fn hostile() -> umd::Builder<'static> {
+    Driver::builder("hostile", HOSTILE)
+        .restart(RestartPolicy::UNLIMITED)
+        .deadline(Duration::from_secs(20))
+}
+
+fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
+    let mut reply = [0; 256];
+    let length = driver.call_bytes(request.as_bytes(), &mut reply)?;
+    Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
+}
+
+fn echo(driver: &Driver) {
+    assert_eq!(ask(driver, "echo x").as_deref(), Ok("x"));
+}
+
+/// Asks it to exit with status 7.
+fn crash(driver: &Driver) -> Option<Exit> {
+    let error = ask(driver, "exit 7").expect_err("it exits");
+    assert_eq!(error.cause(), Cause::Call(CallFailure::ConnectionReset));
+    error.exit()
+}
+
+/// What must not grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    descriptors: usize,
+    threads: u64,
+    children: usize,
+    mappings: usize,
+}
+
+impl Held {
+    fn now() -> Self {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        Self {
+            descriptors: descriptors(),
+            threads: rig::status("Threads"),
+            children: children().len(),
+            mappings: maps.lines().count(),
+        }
+    }
+}
+
+#[test]
+fn ten_thousand_calls_and_a_thousand_crashes() {
+    by_itself("ten_thousand_calls_and_a_thousand_crashes", || {
+        // One that starts handlers on the caller's path, and one off it.
+        let plain = hostile().build().unwrap();
+        let spare = hostile().spares(1).build().unwrap();
+        let round = |calls: usize, crashes: usize| {
+            for number in 0..calls {
+                let driver = if number % 2 == 0 { &plain } else { &spare };
+                echo(driver);
+            }
+            for number in 0..crashes {
+                let driver = if number % 2 == 0 { &plain } else { &spare };
+                assert_eq!(crash(driver), Some(Exit::Exited(7)));
+                // A reply between two deaths: there is no pause then.
+                echo(driver);
+            }
+            for _ in 0..crashes / 10 {
+                let short = hostile().workers(2).spares(1).build().unwrap();
+                echo(&short);
+                drop(short);
+            }
+            // All of them are in service again.
+            echo(&plain);
+            echo(&spare);
+            until("three handlers", || {
+                plain.status().pids.len() + spare.status().pids.len() == 3
+                    && children().len() == 3
+                    && rig::status("Threads") <= 5
+            });
+        };
+        round(1_000, 200);
+        let (before, memory) = (Held::now(), rig::status("VmRSS"));
+        let begin = Instant::now();
+        round(10_000, 1_000);
+        let (after, now) = (Held::now(), rig::status("VmRSS"));
+        println!(
+            "# 10,000 calls, 1,000 crashes, 100 drivers: {:?}, {before:?}, {memory} KiB, then {now} KiB",
+            begin.elapsed()
+        );
+        // The allocator may keep a heap a thread.
+        assert!(
+            after.mappings <= before.mappings + 8,
+            "{before:?} {after:?}"
+        );
+        let same = |held: Held| Held {
+            mappings: 0,
+            ..held
+        };
+        assert_eq!(same(before), same(after));
+        assert!(now <= memory + 512, "{memory} KiB, then {now} KiB");
+        drop((plain, spare));
+        assert!(children().is_empty());
+    });
+}
+
+#[test]
+fn signals_at_any_time() {
+    by_itself("signals_at_any_time", || {
+        for (signal, action) in [
+            (libc::SIGUSR1, Action::Interrupt),
+            (libc::SIGUSR2, Action::Restart),
+            (libc::SIGALRM, Action::Interrupt),
+        ] {
+            sys::on_signal(signal, action);
+        }
+        sys::alarms(Duration::from_micros(700));
+        let driver = hostile().workers(2).spares(1).build().unwrap();
+        let over = AtomicBool::new(false);
+        let (threads, ready) = mpsc::channel();
+        thread::scope(|scope| {
+            for number in 0..3 {
+                let (driver, over, threads) = (&driver, &over, threads.clone());
+                scope.spawn(move || {
+                    threads.send(Thread::current()).unwrap();
+                    let text = "x".repeat(200);
+                    while !over.load(Ordering::Relaxed) {
+                        match number {
+                            0 => echo(driver),
+                            1 => {
+                                let reply = ask(driver, &format!("echo {text}"));
+                                assert_eq!(reply.as_ref(), Ok(&text));
+                                let mut reply = vec![0; 256 * 1024];
+                                let length = driver.call_bytes(b"fill 262144", &mut reply);
+                                assert_eq!(length, Ok(262_144));
+                            }
+                            _ => {
+                                assert_eq!(crash(driver), Some(Exit::Exited(7)));
+                                let fresh = hostile().build().unwrap();
+                                fresh.start().unwrap();
+                                echo(&fresh);
+                            }
+                        }
+                    }
+                });
+            }
+            let callers: Vec<Thread> = ready.iter().take(3).collect();
+            let begin = Instant::now();
+            while begin.elapsed() < Duration::from_secs(3) {
+                for caller in &callers {
+                    caller.signal(libc::SIGUSR1);
+                    caller.signal(libc::SIGUSR2);
+                }
+                thread::sleep(Duration::from_micros(50));
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        let status = driver.status();
+        println!(
+            "# {} signals, {} calls, {} starts",
+            sys::signals(),
+            status.requests,
+            status.starts
+        );
+        assert!(sys::signals() > 1_000 && status.starts > 20, "{status:?}");
+    });
+}
+
+#[test]
+fn with_sigchld_ignored_nobody_knows_the_status() {
+    by_itself("with_sigchld_ignored_nobody_knows_the_status", || {
+        sys::on_signal(libc::SIGCHLD, Action::Ignore);
+        let driver = hostile().spares(1).build().unwrap();
+        for _ in 0..50 {
+            echo(&driver);
+            assert_eq!(crash(&driver), Some(Exit::Unknown));
+        }
+        let limit = Duration::from_millis(50);
+        let error = driver.call_bytes_within(limit, b"spin", &mut [0; 8]);
+        assert_eq!(error.unwrap_err().errno(), libc::ETIMEDOUT);
+        driver.restart();
+        echo(&driver);
+        until("what died was noticed", || {
+            let status = driver.status();
+            status.starts == status.exits + 2
+        });
+        drop(driver);
+        assert!(children().is_empty());
+    });
+}
+
+#[test]
+fn a_program_that_reaps_all_its_children() {
+    by_itself("a_program_that_reaps_all_its_children", || {
+        let reaped = mpsc::channel();
+        thread::spawn(move || {
+            loop {
+                match sys::reap_any() {
+                    Some(pid) => drop(reaped.0.send(pid)),
+                    None => thread::yield_now(),
+                }
+            }
+        });
+        let driver = hostile().build().unwrap();
+        let mut unknown = 0;
+        for _ in 0..200 {
+            echo(&driver);
+            match crash(&driver) {
+                Some(Exit::Unknown) => unknown += 1,
+                // It came first, or neither was soon enough.
+                Some(Exit::Exited(7)) | None => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let others = reaped.1.try_iter().count();
+        println!("# reaped by the program: {others} of 200, unknown to umd: {unknown}");
+        assert!(unknown > 0);
+        let limit = Duration::from_millis(50);
+        let error = driver.call_bytes_within(limit, b"spin", &mut [0; 8]);
+        assert_eq!(error.unwrap_err().errno(), libc::ETIMEDOUT);
+        echo(&driver);
+        drop(driver);
+        assert!(children().is_empty());
+    });
+}
+
+#[test]
+fn the_first_callers_thread_ends_and_the_handler_lives() {
+    let driver = hostile().build().unwrap();
+    thread::scope(|scope| {
+        // Joined: the thread is gone when this returns.
+        scope.spawn(|| echo(&driver)).join().unwrap();
+    });
+    let pids = driver.status().pids;
+    thread::sleep(Duration::from_millis(50));
+    echo(&driver);
+    assert_eq!((driver.status().pids, driver.status().starts), (pids, 1));
+}
+
+#[test]
+fn a_program_that_is_killed_takes_its_handlers_along() {
+    const TEST: &str = "a_program_that_is_killed_takes_its_handlers_along";
+    if is_alone(TEST) {
+        let driver = hostile().workers(2).build().unwrap();
+        thread::scope(|scope| {
+            let spin = || drop(ask(&driver, "spin"));
+            scope.spawn(spin);
+            scope.spawn(spin);
+            until("two handlers", || driver.status().pids.len() == 2);
+            println!("\npids {:?}", driver.status().pids);
+        });
+        return;
+    }
+    let mut program = Command::new("/proc/self/exe")
+        .args(["--exact", TEST, "--nocapture"])
+        .env("UMD_TEST_ALONE", TEST)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    let line = lines
+        .map_while(Result::ok)
+        .find(|line| line.starts_with("pids"));
+    let pids: Vec<u32> = line
+        .unwrap()
+        .split(|character: char| !character.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    assert_eq!(pids.len(), 2);
+    assert!(pids.iter().all(|pid| exists(*pid)));
+    program.kill().unwrap();
+    program.wait().unwrap();
+    until("the handlers are gone", || {
+        !pids.iter().any(|pid| exists(*pid))
+    });
+}
+
+#[test]
+fn a_fork_has_no_part_in_the_drivers() {
+    by_itself("a_fork_has_no_part_in_the_drivers", || {
+        let driver = hostile().spares(1).build().unwrap();
+        echo(&driver);
+        let good = sys::in_a_copy(|| {
+            let forked = |error: umd::Error| error.cause() == Cause::Forked;
+            let refused =
+                ask(&driver, "echo x").is_err_and(forked) && driver.start().is_err_and(forked);
+            driver.restart();
+            driver.shutdown();
+            let own = hostile().spares(1).build().unwrap();
+            let answered = ask(&own, "echo own").is_ok_and(|reply| reply == "own")
+                && ask(&own, "segv").is_err_and(|error| error.exit() == Some(Exit::Signaled(11)))
+                && ask(&own, "echo own").is_ok();
+            let twice = sys::in_a_copy(|| {
+                ask(&own, "echo x").is_err_and(forked)
+                    && ask(&hostile().build().unwrap(), "echo x").is_ok()
+            });
+            drop(own);
+            refused && answered && twice && children().is_empty()
+        });
+        assert!(good);
+        echo(&driver);
+        assert_eq!(driver.status().exits, 0);
+        // In the copy it is dropped, and nothing comes of it here.
+        let moved = hostile().build().unwrap();
+        echo(&moved);
+        let mut moved = Some(moved);
+        assert!(sys::in_a_copy(|| {
+            drop(moved.take());
+            true
+        }));
+        echo(moved.as_ref().unwrap());
+        assert_eq!(moved.unwrap().status().exits, 0);
+    });
+}
+
+#[test]
+fn a_program_without_standard_files() {
+    const TEST: &str = "a_program_without_standard_files";
+    if !is_alone(TEST) {
+        let output = rig::alone(TEST, |_| {});
+        assert_eq!(output.status.code(), Some(42), "{output:?}");
+        return;
+    }
+    sys::close_standard_files();
+    let worked = std::panic::catch_unwind(|| {
+        let driver = hostile().spares(1).build().unwrap();
+        for number in 0..20 {
+            // It says something all the same, to whoever has these numbers now.
+            println!("{number}");
+            eprintln!("{number}");
+            echo(&driver);
+            assert_eq!(crash(&driver), Some(Exit::Exited(7)));
+        }
+        driver.status().requests == 40
+    });
+    sys::exit_now(if worked.is_ok_and(|good| good) { 42 } else { 1 });
+}
+
+#[test]
+fn drivers_from_many_threads_at_once() {
+    by_itself("drivers_from_many_threads_at_once", || {
+        let (before, start) = (descriptors(), Barrier::new(16));
+        thread::scope(|scope| {
+            for number in 0..16 {
+                let start = &start;
+                scope.spawn(move || {
+                    start.wait();
+                    for _ in 0..8 {
+                        let driver = hostile().build().unwrap();
+                        echo(&driver);
+                        assert_eq!(crash(&driver), Some(Exit::Exited(7)));
+                        echo(&driver);
+                        let sample = Driver::builder("sample", SAMPLE)
+                            .deadline(Duration::from_secs(20))
+                            .build()
+                            .unwrap();
+                        let request = sample_proto::Request::new(number).unwrap();
+                        assert_eq!(sample.call(&request).unwrap(), number);
+                    }
+                });
+            }
+        });
+        assert!(children().is_empty());
+        // The bell and the events of the two threads.
+        assert!(descriptors() <= before + 2);
+    });
+}
+
+/// A handler that stops within a request until the test lets it go on.
+fn stopping() -> umd::Builder<'static> {
+    hostile().lockdown(Lockdown::Custom(Syscalls::ALL))
+}
+
+/// Those of its handlers that have stopped.
+fn stopped(driver: &Driver) -> Vec<u32> {
+    let is_stopped = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.contains(") T ")
+    };
+    driver
+        .status()
+        .pids
+        .into_iter()
+        .filter(is_stopped)
+        .collect()
+}
+
+fn go_on(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+}
+
+#[test]
+fn callers_are_served_in_turn_and_turned_away_past_the_bound() {
+    const WAITING: usize = 5;
+    let driver = stopping().queue_max(WAITING).build().unwrap();
+    let (done, order) = mpsc::channel();
+    thread::scope(|scope| {
+        for number in 0..=WAITING {
+            let (driver, done) = (&driver, done.clone());
+            scope.spawn(move || {
+                assert_eq!(ask(driver, "try stop").as_deref(), Ok(""));
+                done.send(number).unwrap();
+            });
+            match number {
+                0 => until("the first is served", || stopped(driver).len() == 1),
+                // Nobody tells that a caller waits; it does not take long.
+                _ => thread::sleep(Duration::from_millis(100)),
+            }
+        }
+        let begin = Instant::now();
+        let error = ask(&driver, "echo x").unwrap_err();
+        assert_eq!(error.cause(), Cause::Call(CallFailure::Busy));
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        for number in 0..=WAITING {
+            until("the next is served", || stopped(&driver).len() == 1);
+            go_on(stopped(&driver)[0]);
+            assert_eq!(order.recv(), Ok(number));
+        }
+    });
+    assert_eq!(driver.status().starts, 1);
+}
+
+#[test]
+fn workers_work_side_by_side() {
+    let driver = stopping().workers(4).build().unwrap();
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(ask(&driver, "try stop").as_deref(), Ok("")));
+        }
+        until("four requests are served", || stopped(&driver).len() == 4);
+        stopped(&driver).into_iter().for_each(go_on);
+    });
+    assert_eq!(driver.status().starts, 4);
+    thread::scope(|scope| {
+        for caller in 0..24 {
+            let driver = &driver;
+            scope.spawn(move || {
+                for number in 0..200 {
+                    let text = format!("{caller} {number}");
+                    let reply = ask(driver, &format!("echo {text}"));
+                    assert_eq!(reply.as_ref(), Ok(&text));
+                    if caller == 0 && number % 20 == 0 {
+                        assert_eq!(crash(driver), Some(Exit::Exited(7)));
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(driver.status().exits, 10);
+}
