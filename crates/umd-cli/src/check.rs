@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use umd_build::check::{Flaw, Image, SIZE_MAX_STD};
-use umd_core::lockdown::{COMPUTE, MISSED};
+use umd_core::lockdown::{COMPUTE, MISSED, STRICT};
 use umd_core::syscall::{Syscall, Syscalls};
 
 use crate::Verdict;
@@ -50,14 +50,6 @@ pub(crate) enum Profile {
     /// Memory and clocks besides
     Compute,
 }
-
-/// What the kernel's strict mode leaves.
-const STRICT: Syscalls = Syscalls::of(&[
-    Syscall::READ,
-    Syscall::WRITE,
-    Syscall::EXIT,
-    Syscall::RT_SIGRETURN,
-]);
 
 /// What umd's runtime calls before it is locked down.
 const START: &[Syscall] = &[
@@ -157,7 +149,7 @@ enum Fits {
     Yes,
     /// Something was found that is not allowed. A handler that never comes there fits all the same.
     No,
-    /// All that was found is allowed, but there are unknown numbers.
+    /// All that was found is allowed, but there are unknown numbers, or code that is elsewhere.
     Unclear,
 }
 
@@ -219,7 +211,9 @@ impl Details {
             unknown_system_calls: found.unknown.iter().copied().collect(),
             other_conventions: found.other.iter().copied().collect(),
             hidden: found.hidden.iter().copied().collect(),
-            lockdowns: Profile::ALL.map(|profile| fit(profile, &found)).into(),
+            lockdowns: Profile::ALL
+                .map(|profile| fit(profile, &found, Linking::of(image)))
+                .into(),
         }
     }
 }
@@ -236,7 +230,24 @@ fn syscall(number: u32) -> Option<Syscall> {
     number.try_into().ok().map(Syscall::new)
 }
 
-fn fit(profile: Profile, found: &Reach) -> Fit {
+/// Whether all of a handler's code is in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Linking {
+    Static,
+    Dynamic,
+}
+
+impl Linking {
+    fn of(image: &Image<'_>) -> Self {
+        if image.interpreter().is_none() && image.libraries().is_empty() {
+            Self::Static
+        } else {
+            Self::Dynamic
+        }
+    }
+}
+
+fn fit(profile: Profile, found: &Reach, linking: Linking) -> Fit {
     let allowed = profile.calls();
     let is_beyond = |number: &u32| !syscall(*number).is_some_and(|call| allowed.contains(call));
     let beyond = found.calls.keys().copied().filter(is_beyond);
@@ -244,7 +255,8 @@ fn fit(profile: Profile, found: &Reach) -> Fit {
     if !found.other.is_empty() {
         beyond.push("calls by another convention".to_owned());
     }
-    let fits = match (beyond.is_empty(), found.unknown.is_empty()) {
+    let is_all_known = found.unknown.is_empty() && linking == Linking::Static;
+    let fits = match (beyond.is_empty(), is_all_known) {
         (false, _) => Fits::No,
         (true, false) => Fits::Unclear,
         (true, true) => Fits::Yes,
@@ -335,7 +347,7 @@ impl Details {
                 )?,
                 Fits::Unclear => writeln!(
                     text,
-                    "{}: has all that was found; there are unknown numbers",
+                    "{}: has all that was found; not all can be known",
                     fit.lockdown
                 )?,
             }
@@ -378,7 +390,7 @@ mod tests {
     #[test]
     fn a_lockdown_fits_if_it_has_all_and_nothing_is_unknown() {
         let of = |profile, found| {
-            let fit = fit(profile, &found);
+            let fit = fit(profile, &found, Linking::Static);
             (fit.fits, fit.beyond)
         };
         let (strict, compute) = (Profile::Strict, Profile::Compute);
@@ -398,6 +410,8 @@ mod tests {
             of(compute, found(&[41, 0x4000_0001], &[], &[])),
             (Fits::No, odd)
         );
+        let elsewhere = fit(strict, &found(&[], &[], &[]), Linking::Dynamic);
+        assert_eq!(elsewhere.fits, Fits::Unclear);
         let (fits, beyond) = of(compute, found(&[], &[], &[1]));
         assert_eq!((fits, beyond.len()), (Fits::No, 1));
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command umd: begin a driver, check a handler, call one, see what a machine can enforce.
 
+mod call;
 mod check;
 mod doctor;
 mod manual;
@@ -28,6 +29,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    Call(call::Call),
     New(new::New),
     Check(check::Check),
     Doctor(doctor::Doctor),
@@ -47,6 +49,7 @@ enum Verdict {
 impl Task {
     fn run(&self) -> Result<Verdict> {
         match self {
+            Self::Call(call) => call.run(),
             Self::New(new) => new.run(),
             Self::Check(check) => check.run(),
             Self::Doctor(doctor) => doctor.run(),
@@ -58,6 +61,7 @@ impl Task {
     /// How it prints what it has to say, errors as well.
     fn format(&self) -> Format {
         match self {
+            Self::Call(call) => call.format(),
             Self::New(new) => new.format(),
             Self::Check(check) => check.format(),
             Self::Doctor(doctor) => doctor.format(),

@@ -232,6 +232,14 @@ fn cgroup(seen: &Observed) -> Finding {
                 how,
             )
         }
+        Cgroup::Powerless(path) => {
+            let how = "Boot with systemd.unified_cgroup_hierarchy=1, or have the group above pass `memory` on (cgroup.subtree_control)";
+            say(
+                State::Limited,
+                format!("mounted; {} does not count memory", path.display()),
+                how,
+            )
+        }
         Cgroup::Hidden => say(
             State::Limited,
             "mounted, but this process's group is not among them".to_owned(),
@@ -397,6 +405,12 @@ mod tests {
                 "control groups, version 2",
                 State::Limited,
                 "container",
+            ),
+            (
+                |m| m.cgroup = Cgroup::Powerless("/x".into()),
+                "control groups, version 2",
+                State::Limited,
+                "subtree_control",
             ),
             (
                 |m| m.cgroup = Cgroup::Fixed("/x".into()),

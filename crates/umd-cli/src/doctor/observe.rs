@@ -55,6 +55,8 @@ pub(super) enum Cgroup {
     Hidden,
     /// They are, and this process may not make a group below its own.
     Fixed(PathBuf),
+    /// They are, and none counts memory: version 1 does.
+    Powerless(PathBuf),
     /// This process may make groups below its own.
     Delegated(PathBuf),
 }
@@ -187,11 +189,18 @@ impl Cgroup {
                 .unwrap_or(Path::new(path))
                 .to_owned()
         };
-        let path = Path::new(mount).join(own);
+        let path: PathBuf = Path::new(mount).join(own).components().collect();
         let here = root.join(relative(mount)).join(own);
+        let controllers = |group: &Path| {
+            let list = fs::read_to_string(group.join("cgroup.controllers")).unwrap_or_default();
+            list.split_whitespace()
+                .any(|controller| controller == "memory")
+        };
         let may = |file: &Path| access(file, Access::WRITE_OK).is_ok();
         if !here.join("cgroup.procs").exists() {
             Self::Hidden
+        } else if !controllers(&here) {
+            Self::Powerless(path)
         } else if may(&here) && may(&here.join("cgroup.procs")) {
             Self::Delegated(path)
         } else {
@@ -310,8 +319,9 @@ mod tests {
         // In a container: what is mounted is the container's own group.
         let below = MOUNTS.replace("0:26 / ", "0:26 /user ");
         let group = ("sys/fs/cgroup/me/cgroup.procs", "");
+        let controllers = ("sys/fs/cgroup/me/cgroup.controllers", "memory\n");
         let path = PathBuf::from("/sys/fs/cgroup/me");
-        let files = [("proc/self/mountinfo", &*below), own, group];
+        let files = [("proc/self/mountinfo", &*below), own, group, controllers];
         assert_eq!(at("below", &files), Cgroup::Delegated(path));
     }
 
