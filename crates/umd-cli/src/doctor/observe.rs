@@ -312,10 +312,11 @@ mod tests {
         assert_eq!(at("hidden", &[mounts, own]), Cgroup::Hidden);
         let group = ("sys/fs/cgroup/user/me/cgroup.procs", "");
         let path = PathBuf::from("/sys/fs/cgroup/user/me");
-        assert_eq!(
-            at("delegated", &[mounts, own, group]),
-            Cgroup::Delegated(path)
-        );
+        let powerless = Cgroup::Powerless(path.clone());
+        assert_eq!(at("powerless", &[mounts, own, group]), powerless);
+        let controllers = ("sys/fs/cgroup/user/me/cgroup.controllers", "cpu memory\n");
+        let files = [mounts, own, group, controllers];
+        assert_eq!(at("delegated", &files), Cgroup::Delegated(path));
         // In a container: what is mounted is the container's own group.
         let below = MOUNTS.replace("0:26 / ", "0:26 /user ");
         let group = ("sys/fs/cgroup/me/cgroup.procs", "");
