@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use sample_proto::RequestError;
 use serde::Serialize;
-use umd::{CallError, Driver, Exit, Lockdown, Question, Report, Status};
+use umd::{CallError, CallFailure, Cause, Driver, Exit, Lockdown, Question, Report, Status};
 
 use crate::Verdict;
 use crate::check::Profile;
@@ -151,6 +151,8 @@ struct Failure {
     message: String,
     /// As errno(3); nothing where there was a reply, and a wrong one.
     errno: Option<i32>,
+    /// The number with which the handler refused the request, if it did.
+    refusal: Option<u32>,
     /// How the handler ended, where it did.
     exit: Option<Exit>,
 }
@@ -161,9 +163,17 @@ impl<W: std::fmt::Debug> From<CallError<W>> for Failure {
             CallError::Failed(error) => Some(error),
             CallError::Wrong(_) => None,
         };
+        let refusal = match call.map(umd::Error::cause) {
+            Some(Cause::Call(CallFailure::Rejected(status))) => Some(status.get()),
+            _ => None,
+        };
         Self {
-            message: error.to_string(),
+            message: match refusal {
+                Some(status) => format!("{error}: status {status}"),
+                None => error.to_string(),
+            },
             errno: call.map(umd::Error::errno),
+            refusal,
             exit: call.and_then(umd::Error::exit),
         }
     }
