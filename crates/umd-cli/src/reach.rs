@@ -434,6 +434,8 @@ mod tests {
             &b"\x8b\x07\x0f\x05"[..],
             // mov eax, 60; mov al, [rdi]
             b"\xb8\x3c\0\0\0\x8a\x07\x0f\x05",
+            // mov eax, 256; mov al, 60
+            b"\xb8\0\x01\0\0\xb0\x3c\x0f\x05",
             // mov eax, 60; add eax, 1
             b"\xb8\x3c\0\0\0\x83\xc0\x01\x0f\x05",
             // mov eax, 60; call rbx

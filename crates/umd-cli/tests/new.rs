@@ -151,6 +151,7 @@ fn a_new_driver_with_a_standard_library_answers() {
 fn nothing_is_overwritten() {
     let place = place();
     let directory = place.join("there");
+    let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("mine"), "mine").unwrap();
     fs::write(place.join("file"), "mine").unwrap();
