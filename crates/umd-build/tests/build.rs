@@ -10,6 +10,8 @@ use umd_build::check;
 
 /// A program with a build script, and a handler beside it, in a directory of the test's own.
 struct Project {
+    /// The program's. Cargo would give programs of one name the same OUT_DIR.
+    name: String,
     directory: PathBuf,
 }
 
@@ -29,13 +31,15 @@ impl Project {
         if directory.exists() {
             fs::remove_dir_all(&directory).unwrap();
         }
-        let project = Self { directory };
+        let name = format!("program-{name}");
+        let project = Self { name, directory };
         let umd_build = repository().join("crates/umd-build");
         project.write(
             "program/Cargo.toml",
             &format!(
-                "[package]\nname = \"program\"\nedition = \"2024\"\n\
-                 [build-dependencies]\numd-build = {{ path = {umd_build:?} }}\n[workspace]\n"
+                "[package]\nname = {:?}\nedition = \"2024\"\n\
+                 [build-dependencies]\numd-build = {{ path = {umd_build:?} }}\n[workspace]\n",
+                project.name
             ),
         );
         project.write("program/build.rs", &format!("fn main() {{ {script} }}"));
@@ -115,7 +119,7 @@ impl Project {
         let program = temporary()
             .join("build/target")
             .join(profile)
-            .join("program");
+            .join(&self.name);
         let output = Command::new(program).output().unwrap();
         let out = PathBuf::from(str::from_utf8(&output.stdout).unwrap());
         let mut files = fs::read_dir(out).unwrap().map(|file| file.unwrap().path());
@@ -197,7 +201,11 @@ fn is_built_again_when_something_has_changed() {
     project.proto("second");
     assert!(has("seco") && !has("firs"));
     let output = project.build(&["-v"], &[]);
-    assert!(told(&output).contains("Fresh program"), "{}", told(&output));
+    assert!(
+        told(&output).contains("Fresh program-again"),
+        "{}",
+        told(&output)
+    );
     project.write(
         "proto/Cargo.toml",
         "[package]\nname = \"proto\"\nrust-version = \"9.9\"\n",
