@@ -56,6 +56,7 @@ const START: &[Syscall] = &[
     Syscall::PRCTL,
     Syscall::SETGROUPS,
     Syscall::SETRESGID,
+    Syscall::RT_SIGACTION,
     Syscall::SETRESUID,
 ];
 

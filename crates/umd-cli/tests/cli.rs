@@ -187,6 +187,7 @@ mod check {
             "write",
             "exit",
             "setgroups",
+            "rt_sigaction",
             "setresuid",
             "setresgid",
             "prctl",
