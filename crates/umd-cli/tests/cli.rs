@@ -185,9 +185,9 @@ mod check {
         let expected = [
             "read",
             "write",
+            "rt_sigaction",
             "exit",
             "setgroups",
-            "rt_sigaction",
             "setresuid",
             "setresgid",
             "prctl",
