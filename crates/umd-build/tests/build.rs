@@ -8,6 +8,9 @@ use std::{fs, str};
 
 use umd_build::check;
 
+/// Seconds that no build takes.
+const PATIENCE: &str = "300";
+
 /// A program with a build script, and a handler beside it, in a directory of the test's own.
 struct Project {
     /// The program's. Cargo would give programs of one name the same OUT_DIR.
@@ -95,9 +98,10 @@ impl Project {
 
     /// Has cargo build the program, in this environment besides.
     fn build(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
-        let mut cargo = Command::new(env!("CARGO"));
+        // Two builds that wait for each other would wait for ever: all of them are ended then.
+        let mut cargo = Command::new("timeout");
         cargo
-            .args(["build", "--offline"])
+            .args([PATIENCE, env!("CARGO"), "build", "--offline"])
             .args(arguments)
             .current_dir(self.directory.join("program"))
             .env("CARGO_TARGET_DIR", temporary().join("build/target"))

@@ -51,9 +51,10 @@ pub(crate) enum Profile {
     Compute,
 }
 
-/// What umd's runtime calls before it is locked down.
+/// What umd's runtime calls before it is locked down; the second only where denials are to be told.
 const START: &[Syscall] = &[
     Syscall::PRCTL,
+    Syscall::RT_SIGACTION,
     Syscall::SETGROUPS,
     Syscall::SETRESGID,
     Syscall::RT_SIGACTION,

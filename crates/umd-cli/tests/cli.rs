@@ -323,6 +323,9 @@ mod doctor {
         ] {
             let json = without(call, None, ENOSYS).fine_json();
             assert!(states(&json).contains(&(what, "no")), "{json:#}");
+            // Who is under a filter has no strict mode, and needs none.
+            let strict = ("seccomp strict mode", "limited");
+            assert!(states(&json).contains(&strict), "{json:#}");
         }
         let json = without(Syscall::MEMFD_CREATE, None, ENOSYS).fine_json();
         assert!(

@@ -170,6 +170,7 @@ fn a_wrong_name_or_place_makes_nothing() {
         let usage = umd_in(&place, &["new", name]).usage();
         assert!(usage.contains("crate"), "{usage}");
     }
+    let _ = fs::remove_dir_all(place.join("nowhere"));
     let arguments = ["new", "nowhere", "--umd-path", "/"];
     let failed = umd_in(&place, &arguments).failed();
     assert!(failed.contains("is not umd's source tree"), "{failed}");

@@ -80,18 +80,8 @@ impl Finding {
 pub(super) fn findings(seen: &Observed) -> Vec<Finding> {
     vec![
         kernel(seen),
-        Finding::of(
-            "seccomp strict mode",
-            &seen.seccomp_strict,
-            "the lockdown `strict` is this mode, or a filter with the same list. A kernel without it was built without CONFIG_SECCOMP",
-        ),
-        Finding::of(
-            "seccomp filters",
-            &seen.seccomp_filter,
-            "every lockdown is given by a filter, `strict` by its mode where there are none. Where a container forbids it: its profile has to \
-             allow prctl(PR_SET_SECCOMP)",
-        )
-        .needed(),
+        strict_mode(seen),
+        filters(seen),
         landlock(seen),
         image(seen),
         memfd_policy(seen),
@@ -147,6 +137,33 @@ fn kernel(seen: &Observed) -> Finding {
             Finding::new("kernel", state, release, means)
         }
         Err(why) => Finding::new("kernel", State::Unknown, why, means),
+    }
+}
+
+fn strict_mode(seen: &Observed) -> Finding {
+    let what = "seccomp strict mode";
+    let means = "the lockdown `strict` is this mode, or a filter with the same list";
+    match (&seen.seccomp_strict, &seen.seccomp_filter) {
+        (Err(why), Ok(())) => {
+            let means = format!(
+                "{means}: that one, where the program is under a filter already, as in a container"
+            );
+            Finding::new(what, State::Limited, why, means)
+        }
+        (answer, _) => Finding::of(what, answer, means),
+    }
+}
+
+fn filters(seen: &Observed) -> Finding {
+    let finding = Finding::of(
+        "seccomp filters",
+        &seen.seccomp_filter,
+        "the lockdowns `compute` and `custom` are filters, and `strict` is one where there is no strict mode. The kernel \
+         needs CONFIG_SECCOMP_FILTER; a container's profile has to allow prctl(PR_SET_SECCOMP)",
+    );
+    match seen.seccomp_strict {
+        Ok(()) => finding,
+        Err(_) => finding.needed(),
     }
 }
 
@@ -356,14 +373,14 @@ mod tests {
             (
                 |m| m.seccomp_strict = no(),
                 "seccomp strict mode",
-                State::No,
-                "CONFIG_SECCOMP",
+                State::Limited,
+                "container",
             ),
             (
                 |m| m.seccomp_filter = no(),
                 "seccomp filters",
                 State::No,
-                "needed: ",
+                "CONFIG_SECCOMP_FILTER",
             ),
             (|m| m.landlock = Ok(2), "Landlock", State::Limited, "6.12"),
             (|m| m.landlock = no(), "Landlock", State::No, "lsm="),
@@ -465,10 +482,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_works_without_a_filter() {
+    fn nothing_works_without_strict_mode_and_filters() {
         let mut without = good();
         without.seccomp_filter = Err("EPERM".into());
+        assert!(works(&without), "strict does");
+        without.seccomp_strict = Err("EPERM".into());
         assert!(!works(&without));
+        let all = findings(&without);
+        assert!(
+            all.iter()
+                .any(|finding| finding.means.starts_with("needed: "))
+        );
         let mut poor = good();
         poor.landlock = Err("ENOSYS".into());
         poor.user_namespaces = Err("EPERM".into());
