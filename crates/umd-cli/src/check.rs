@@ -57,7 +57,6 @@ const START: &[Syscall] = &[
     Syscall::RT_SIGACTION,
     Syscall::SETGROUPS,
     Syscall::SETRESGID,
-    Syscall::RT_SIGACTION,
     Syscall::SETRESUID,
 ];
 
