@@ -168,10 +168,7 @@ impl<W: std::fmt::Debug> From<CallError<W>> for Failure {
             _ => None,
         };
         Self {
-            message: match refusal {
-                Some(status) => format!("{error}: status {status}"),
-                None => error.to_string(),
-            },
+            message: error.to_string(),
             errno: call.map(umd::Error::errno),
             refusal,
             exit: call.and_then(umd::Error::exit),

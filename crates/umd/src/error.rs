@@ -97,6 +97,9 @@ impl From<Cause> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.cause {
+            Cause::Call(error @ umd_core::error::Error::Rejected(status)) => {
+                write!(f, "{error}: status {status}")?;
+            }
             Cause::Call(error) => write!(f, "{error}")?,
             Cause::Quarantined(left) => write!(
                 f,

@@ -18,6 +18,7 @@ use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use umd_core::policy::Instant;
 
 /// What that thread knows.
@@ -98,8 +99,12 @@ impl Watch {
             });
             let ready = match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
                 Ok((ready, _)) => &*ready,
-                // Interrupted: there is nothing else.
-                Err(_) => &[],
+                Err(Errno::INTR) => &[],
+                // Somebody has closed our descriptors: what is left is the clock.
+                Err(_) => {
+                    std::thread::sleep(Duration::from_millis(10));
+                    &[]
+                }
             };
             for event in ready {
                 match event.data.u64() {
