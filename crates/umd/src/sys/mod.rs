@@ -2,6 +2,7 @@
 //! What no library does for us, and all the unsafe code of this crate.
 
 pub(crate) mod clone;
+pub(crate) mod files;
 pub(crate) mod fork;
 #[cfg(feature = "tokio")]
 pub(crate) mod readiness;

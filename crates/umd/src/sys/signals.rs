@@ -76,7 +76,7 @@ pub(crate) fn is_ignored(signal: usize) -> bool {
 /// # Safety
 ///
 /// The call, with these arguments, must not do what Rust's rules forbid.
-unsafe fn syscall(number: usize, [a, b, c, d]: [usize; 4]) -> isize {
+pub(super) unsafe fn syscall(number: usize, [a, b, c, d]: [usize; 4]) -> isize {
     let result;
     // SAFETY: the kernel's calling convention; what the call does is the caller's promise.
     unsafe {

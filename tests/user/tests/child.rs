@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a handler's process does between its making and its executable, while it shares our memory: the code itself, the system calls that
+//! it makes, and what it costs in a large program.
+
+use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use umd::{Driver, RestartPolicy};
+use umd_user_tests::rig::{again_as_an_ordinary_user, by_itself, is_alone, is_root, status, turn};
+use umd_user_tests::{HOSTILE, sys};
+
+#[test]
+fn again_as_an_ordinary_user_() {
+    let _turn = turn();
+    again_as_an_ordinary_user("again_as_an_ordinary_user_");
+}
+
+fn hostile() -> umd::Builder<'static> {
+    Driver::builder("hostile", HOSTILE)
+        .restart(RestartPolicy::UNLIMITED)
+        .deadline(Duration::from_secs(20))
+}
+
+/// The function, as it is in this program: where it is, and its bytes.
+fn function(file: &object::File<'_>, name: &str) -> (u64, Vec<u8>) {
+    let mut found = file
+        .symbols()
+        .filter(|symbol| symbol.name().is_ok_and(|symbol| symbol.contains(name)));
+    let symbol = found.next().expect("the function is linked");
+    assert!(found.next().is_none(), "there are two");
+    let section = symbol.section_index().unwrap();
+    let section = file.section_by_index(section).unwrap();
+    let bytes = section.data_range(symbol.address(), symbol.size()).unwrap();
+    (symbol.address(), bytes.unwrap().to_vec())
+}
+
+/// The instructions that are reached from `entry`.
+fn reached(all: &[Instruction], entry: u64) -> Vec<Instruction> {
+    let (mut left, mut seen, mut found) = (vec![entry], BTreeSet::new(), Vec::new());
+    while let Some(address) = left.pop() {
+        if !seen.insert(address) {
+            continue;
+        }
+        let one = all.iter().find(|one| one.ip() == address);
+        let one = *one.expect("it stays within the function");
+        match one.mnemonic() {
+            Mnemonic::Je | Mnemonic::Jne | Mnemonic::Ja => {
+                left.extend([one.near_branch_target(), one.next_ip()]);
+            }
+            Mnemonic::Jmp => {
+                assert_eq!(one.op0_kind(), OpKind::NearBranch64, "to where it says");
+                left.push(one.near_branch_target());
+            }
+            Mnemonic::Ret => {}
+            _ => left.push(one.next_ip()),
+        }
+        found.push(one);
+    }
+    found
+}
+
+fn is_memory(instruction: &Instruction) -> bool {
+    (0..instruction.op_count()).any(|at| instruction.op_kind(at) == OpKind::Memory)
+}
+
+fn uses_the_stack(instruction: &Instruction) -> bool {
+    const POINTER: [Register; 4] = [Register::RSP, Register::ESP, Register::SP, Register::SPL];
+    (0..instruction.op_count()).any(|at| {
+        instruction.op_kind(at) == OpKind::Register
+            && POINTER.contains(&instruction.op_register(at))
+    })
+}
+
+#[test]
+fn the_childs_code_calls_nothing_and_has_no_stack_and_no_thread() {
+    let program = std::fs::read("/proc/self/exe").unwrap();
+    let file = object::File::parse(&*program).unwrap();
+    let (address, bytes) = function(&file, "clone_and_follow");
+    let all: Vec<Instruction> = Decoder::with_ip(64, &bytes, address, DecoderOptions::NONE)
+        .into_iter()
+        .collect();
+    assert!(all.iter().all(|one| !one.is_invalid()) && all.len() > 20);
+    // The parent returns where its system call did not return 0.
+    let fork = all
+        .iter()
+        .find(|one| one.mnemonic() == Mnemonic::Je)
+        .unwrap();
+    let parent = reached(&all, fork.next_ip());
+    assert_eq!(parent.len(), 1);
+    assert_eq!(parent[0].mnemonic(), Mnemonic::Ret);
+    let child = reached(&all, fork.near_branch_target());
+    for one in &child {
+        let plain = matches!(
+            one.mnemonic(),
+            Mnemonic::Mov
+                | Mnemonic::Xor
+                | Mnemonic::Add
+                | Mnemonic::Sub
+                | Mnemonic::Cmp
+                | Mnemonic::Je
+                | Mnemonic::Ja
+                | Mnemonic::Jmp
+                | Mnemonic::Syscall
+        );
+        // No call, no return, no push, no thread's storage, no data but the list.
+        assert!(plain, "{one:?}");
+        assert_eq!(one.segment_prefix(), Register::None, "{one:?}");
+        assert!(!uses_the_stack(one), "{one:?}");
+        if is_memory(one) {
+            assert_eq!(one.memory_base(), Register::RBX, "{one:?}");
+            assert_eq!(one.memory_index(), Register::None, "{one:?}");
+        }
+    }
+    let calls = child
+        .iter()
+        .filter(|one| one.mnemonic() == Mnemonic::Syscall);
+    assert_eq!(calls.count(), 2);
+    // Nothing of it is for somebody else.
+    assert!(all.iter().all(|one| one.segment_prefix() == Register::None));
+}
+
+/// What a handler's process did up to its execution, of traces that are a file a process.
+fn of_the_child(directory: &Path) -> Vec<String> {
+    let files = std::fs::read_dir(directory).unwrap();
+    let traces = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let mut traces = traces.filter(|trace| trace.contains("execveat("));
+    let child = traces.next().expect("a handler was executed");
+    assert!(traces.next().is_none(), "there are two");
+    let exec = child.lines().position(|call| call.starts_with("execveat("));
+    child.lines().take(exec.unwrap() + 1).map(plain).collect()
+}
+
+/// What does not differ from run to run.
+fn plain(call: &str) -> String {
+    let (name, rest) = call.split_once('(').unwrap();
+    let (arguments, result) = match rest.rsplit_once(" = ") {
+        Some((arguments, result)) => (arguments.trim().trim_end_matches(')'), result),
+        None => (rest, "?"),
+    };
+    let word = |word: &str| match word.parse::<u32>() {
+        Ok(10..1_000) => "FD".to_owned(),
+        _ if word.starts_with("0x") && word.ends_with("/* 0 vars */") => "NOTHING".to_owned(),
+        _ if word.starts_with("SIG") && name == "rt_sigaction" => "SIGNAL".to_owned(),
+        _ => word.to_owned(),
+    };
+    let arguments: Vec<String> = arguments.split(", ").map(word).collect();
+    let good = match name {
+        // Whose ids these are does not matter.
+        "setsid" | "getppid" | "execveat" => "",
+        _ => result.split_whitespace().next().unwrap_or(""),
+    };
+    format!("{name}({}) {good}", arguments.join(", "))
+        .trim()
+        .to_owned()
+}
+
+/// The list, for a program that ignores so many signals. What does not work as an ordinary user is not tried.
+fn expected(ignored: usize) -> Vec<String> {
+    let limit = |name: &str, value: &str| {
+        format!("prlimit64(0, RLIMIT_{name}, {{rlim_cur={value}, rlim_max={value}}}, NULL) 0")
+    };
+    let mut list: Vec<String> = [
+        "setsid()",
+        "dup3(FD, 0, 0) 0",
+        "dup3(FD, 1, 0) 1",
+        "dup3(FD, 2, 0) 2",
+        "close_range(3, 4294967295, CLOSE_RANGE_CLOEXEC) 0",
+    ]
+    .map(str::to_owned)
+    .into();
+    if is_root() {
+        list.extend(["fchdir(FD) 0", "chroot(\".\") 0"].map(str::to_owned));
+    }
+    list.push("chdir(\"/\") 0".to_owned());
+    if is_root() {
+        list.extend(
+            [
+                "setgroups(0, NULL) 0",
+                "setresgid(65534, 65534, 65534) 0",
+                "setresuid(65534, 65534, 65534) 0",
+            ]
+            .map(str::to_owned),
+        );
+    }
+    list.push("prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) 0".to_owned());
+    list.extend([
+        limit("AS", "65536*1024"),
+        limit("NPROC", "0"),
+        limit("NOFILE", "0"),
+        limit("CORE", "0"),
+        limit("FSIZE", "0"),
+        limit("MEMLOCK", "0"),
+        limit("MSGQUEUE", "0"),
+        limit("RTPRIO", "0"),
+        limit("SIGPENDING", "64"),
+        limit("STACK", "1024*1024"),
+    ]);
+    list.extend(
+        [
+            "prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) 0",
+            "landlock_restrict_self(FD, 0) 0",
+            "prctl(PR_SET_PDEATHSIG, SIGKILL) 0",
+            "getppid()",
+        ]
+        .map(str::to_owned),
+    );
+    let reset = "rt_sigaction(SIGNAL, {sa_handler=SIG_DFL, sa_mask=[], sa_flags=0}, NULL, 8) 0";
+    list.extend(std::iter::repeat_n(reset.to_owned(), ignored));
+    list.extend(
+        [
+            "rt_sigprocmask(SIG_SETMASK, [], NULL, 8) 0",
+            "execveat(FD, \"\", [\"hostile\"], NOTHING, AT_EMPTY_PATH)",
+        ]
+        .map(str::to_owned),
+    );
+    list
+}
+
+/// How many signals this program ignores.
+fn ignored() -> u32 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap();
+    let set = text.lines().find_map(|line| line.strip_prefix("SigIgn:\t"));
+    u64::from_str_radix(set.unwrap(), 16).unwrap().count_ones()
+}
+
+#[test]
+fn the_child_makes_these_system_calls_and_no_other() {
+    const TEST: &str = "the_child_makes_these_system_calls_and_no_other";
+    if is_alone(TEST) {
+        let driver = hostile().build().unwrap();
+        driver.start().unwrap();
+        let landlock = driver.report().unwrap().state(umd::Mechanism::Landlock);
+        println!("\nlandlock {}", landlock == umd::State::InForce);
+        println!("ignored {}", ignored());
+        return;
+    }
+    let traces = std::env::temp_dir().join(format!("umd-traces-{}", std::process::id()));
+    std::fs::create_dir(&traces).unwrap();
+    let output = Command::new("strace")
+        .args(["-ff", "-qq", "-o"])
+        .arg(traces.join("trace"))
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", TEST, "--nocapture"])
+        .env("UMD_TEST_ALONE", TEST)
+        .output()
+        .expect("strace is installed");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("1 passed"), "{said}{complaints}");
+    // Rust's programs ignore SIGPIPE; what whoever started the tests has ignored comes to that.
+    let count = said.lines().find_map(|line| line.strip_prefix("ignored "));
+    let mut expected = expected(count.unwrap().parse().unwrap());
+    if said.contains("landlock false") {
+        expected.retain(|call| !call.starts_with("landlock"));
+    }
+    let calls = of_the_child(&traces);
+    std::fs::remove_dir_all(&traces).unwrap();
+    assert_eq!(calls, expected);
+}
+
+/// The median of some starts.
+fn start(driver: &Driver) -> Duration {
+    let mut times: Vec<Duration> = (0..40)
+        .map(|_| {
+            driver.restart();
+            let begin = Instant::now();
+            driver.start().unwrap();
+            begin.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// The same for a copy of this process, whose page tables are copied.
+fn copy() -> Duration {
+    let mut times: Vec<Duration> = (0..3)
+        .map(|_| {
+            let begin = Instant::now();
+            assert!(sys::in_a_copy(|| true));
+            begin.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[1]
+}
+
+#[test]
+fn a_large_program_starts_handlers_as_fast() {
+    let _turn = turn();
+    by_itself("a_large_program_starts_handlers_as_fast", || {
+        const LARGE: usize = 512 << 20;
+        let driver = hostile().build().unwrap();
+        let (mut small, mut large) = (Duration::MAX, Duration::MAX);
+        let (mut small_copy, mut large_copy) = (Duration::MAX, Duration::MAX);
+        // By turns, since others have work to do as well.
+        for _ in 0..3 {
+            small = small.min(start(&driver));
+            small_copy = small_copy.min(copy());
+            let _heap = sys::touched_memory(LARGE);
+            assert!(status("VmRSS") > 512 << 10);
+            // Page tables of a mebibyte, which a copy has to have as well.
+            assert!(status("VmPTE") > 1 << 10);
+            large = large.min(start(&driver));
+            large_copy = large_copy.min(copy());
+        }
+        println!(
+            "# a start: {small:?}, with 512 MiB {large:?}; a fork: {small_copy:?}, {large_copy:?}"
+        );
+        assert!(large < small * 3, "{small:?} and {large:?}");
+    });
+}

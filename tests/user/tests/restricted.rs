@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Programs that may not do all that a host would like to: in containers, without `/proc`, without executable memory. Each is a process of its
+//! own. What a filter denies is denied as container engines do it.
+
+use std::os::fd::AsRawFd as _;
+use std::process::Command;
+use std::time::Duration;
+use umd::{BuildError, Driver, Exit, Lockdown, Mechanism, Property, RestartPolicy, State, Why};
+use umd_user_tests::rig::{
+    ORDINARY, again_as_an_ordinary_user, by_itself, children, is_alone, is_root,
+};
+use umd_user_tests::sys::{self, Denied};
+use umd_user_tests::{HOSTILE, STD};
+
+#[test]
+fn again_as_an_ordinary_user_() {
+    again_as_an_ordinary_user("again_as_an_ordinary_user_");
+}
+
+fn hostile() -> umd::Builder<'static> {
+    Driver::builder("hostile", HOSTILE)
+        .restart(RestartPolicy::UNLIMITED)
+        .deadline(Duration::from_secs(20))
+}
+
+fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
+    let mut reply = [0; 256];
+    let length = driver.call_bytes(request.as_bytes(), &mut reply)?;
+    Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
+}
+
+/// It starts, answers, dies, starts again, and is confined.
+fn works(driver: &Driver) -> umd::Report {
+    for _ in 0..3 {
+        assert_eq!(ask(driver, "echo x").as_deref(), Ok("x"));
+        // A forbidden call is its end.
+        let error = ask(driver, "syscall").unwrap_err();
+        let exit = error.exit();
+        let killed = matches!(exit, Some(Exit::Signaled(9 | 31)) | None);
+        assert!(killed, "{exit:?}");
+    }
+    assert_eq!(ask(driver, "echo x").as_deref(), Ok("x"));
+    let report = driver.report().unwrap();
+    println!("{report}");
+    for property in Property::ALL {
+        assert!(report.by(property).count() > 0, "{property:?}: {report}");
+    }
+    report
+}
+
+/// A line of what the kernel says of a handler.
+fn line(pid: u32, field: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = text.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().to_owned()
+}
+
+/// Under a filter that denies these, strict is kept by a filter, since the kernel has no strict mode on top of one.
+fn works_under(calls: &[(libc::c_long, Denied)]) -> umd::Report {
+    sys::deny(calls);
+    let driver = hostile().build().unwrap();
+    let report = works(&driver);
+    assert_eq!(report.profile, "strict");
+    assert_eq!(report.state(Mechanism::Seccomp), State::InForce);
+    assert_eq!(line(report.pid, "Seccomp:"), "2");
+    assert_eq!(line(report.pid, "Seccomp_filters:"), "2");
+    let std = Driver::builder("words", STD).lockdown(Lockdown::Compute);
+    let std = std.deadline(Duration::from_secs(20)).build().unwrap();
+    assert_eq!(ask(&std, "count a b a").as_deref(), Ok("a=2 b=1"));
+    drop((driver, std));
+    assert!(children().is_empty());
+    report
+}
+
+const ENOSYS: Denied = Denied::With(libc::ENOSYS);
+const EPERM: Denied = Denied::With(libc::EPERM);
+
+#[test]
+fn a_filtered_program() {
+    by_itself("a_filtered_program", || {
+        works_under(&[(libc::SYS_kexec_load, EPERM)]);
+    });
+}
+
+#[test]
+fn clone3_is_not_there() {
+    by_itself("clone3_is_not_there", || {
+        works_under(&[(libc::SYS_clone3, ENOSYS)]);
+        assert_eq!(sys::try_call(libc::SYS_clone3), libc::ENOSYS);
+    });
+}
+
+#[test]
+fn clone3_is_not_permitted() {
+    by_itself("clone3_is_not_permitted", || {
+        // The C library makes no threads there: those of umd's are made before.
+        let driver = hostile().build().unwrap();
+        sys::deny(&[(libc::SYS_clone3, EPERM)]);
+        assert_eq!(sys::try_call(libc::SYS_clone3), libc::EPERM);
+        works(&driver);
+    });
+}
+
+#[test]
+fn a_program_that_puts_itself_under_a_filter_later() {
+    by_itself("a_program_that_puts_itself_under_a_filter_later", || {
+        let driver = hostile().build().unwrap();
+        let report = works(&driver);
+        assert_eq!(line(report.pid, "Seccomp:"), "1");
+        for filters in 2..4 {
+            sys::deny(&[(libc::SYS_kexec_load, EPERM)]);
+            driver.restart();
+            let report = works(&driver);
+            assert_eq!(report.state(Mechanism::Seccomp), State::InForce);
+            assert_eq!(line(report.pid, "Seccomp:"), "2");
+            assert_eq!(line(report.pid, "Seccomp_filters:"), filters.to_string());
+        }
+    });
+}
+
+#[test]
+fn close_range_is_not_permitted() {
+    by_itself("close_range_is_not_permitted", || {
+        // As those of other libraries may be: inherited, and many.
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let inherited: Vec<_> = (0..50).map(|_| rustix::io::dup(&file).unwrap()).collect();
+        assert!(inherited.iter().all(|file| file.as_raw_fd() > 2));
+        sys::deny(&[(libc::SYS_close_range, EPERM)]);
+        let driver = hostile().build().unwrap();
+        let report = works(&driver);
+        assert_eq!(report.state(Mechanism::Descriptors), State::InForce);
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", report.pid)).unwrap();
+        assert_eq!(descriptors.count(), 3);
+    });
+}
+
+#[test]
+fn landlock_is_not_there() {
+    by_itself("landlock_is_not_there", || {
+        let report = works_under(&[
+            (libc::SYS_landlock_create_ruleset, ENOSYS),
+            (libc::SYS_landlock_add_rule, ENOSYS),
+            (libc::SYS_landlock_restrict_self, ENOSYS),
+        ]);
+        let state = report.state(Mechanism::Landlock);
+        assert_eq!(state, State::Missing(Why::NotSupported));
+    });
+}
+
+#[test]
+fn as_a_container_engine_has_it() {
+    by_itself("as_a_container_engine_has_it", || {
+        works_under(&[
+            (libc::SYS_clone3, ENOSYS),
+            (libc::SYS_close_range, EPERM),
+            (libc::SYS_io_uring_setup, EPERM),
+            (libc::SYS_landlock_create_ruleset, ENOSYS),
+            (libc::SYS_landlock_add_rule, ENOSYS),
+            (libc::SYS_landlock_restrict_self, ENOSYS),
+            (libc::SYS_ptrace, EPERM),
+            (libc::SYS_unshare, EPERM),
+            (libc::SYS_setns, EPERM),
+            (libc::SYS_chroot, EPERM),
+            (libc::SYS_mount, EPERM),
+            (libc::SYS_keyctl, EPERM),
+            (libc::SYS_bpf, EPERM),
+        ]);
+    });
+}
+
+/// Has this test again, as root in namespaces of its own, and there `body`. An ordinary user may not on every machine.
+fn in_namespaces(test: &str, body: impl FnOnce()) {
+    if is_alone(test) {
+        return body();
+    }
+    if !is_root() {
+        println!("only root may");
+        return;
+    }
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new("unshare")
+        .args(["--mount", "--pid", "--fork", "--mount-proc"])
+        .arg(program)
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env("UMD_TEST_ALONE", test)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("1 passed"));
+}
+
+/// What is seen in `/proc` in other cases.
+const SEEN: [Mechanism; 3] = [
+    Mechanism::Seccomp,
+    Mechanism::NoNewPrivs,
+    Mechanism::Capabilities,
+];
+
+#[test]
+fn what_a_hidden_proc_does_not_show_is_claimed() {
+    in_namespaces("what_a_hidden_proc_does_not_show_is_claimed", || {
+        sys::mount(c"tmpfs", c"/proc", c"mode=755", 0);
+        let driver = hostile().build().unwrap();
+        let report = works(&driver);
+        for mechanism in SEEN {
+            assert_eq!(report.state(mechanism), State::Claimed, "{mechanism:?}");
+        }
+        assert_eq!(report.state(Mechanism::Ids), State::Claimed);
+        // Claimed, but true: nobody is asked whether a program is under a filter but the kernel.
+        sys::deny(&[(libc::SYS_kexec_load, EPERM)]);
+        driver.restart();
+        let report = works(&driver);
+        assert_eq!(report.state(Mechanism::Seccomp), State::Claimed);
+        // Nor does it know what it has open, where it cannot have all closed at once.
+        let other = hostile().build().unwrap();
+        drop(driver);
+        let report = works(&other);
+        assert_eq!(report.state(Mechanism::Descriptors), State::InForce);
+    });
+}
+
+#[test]
+fn descriptors_without_close_range_and_proc() {
+    in_namespaces("descriptors_without_close_range_and_proc", || {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let _inherited = rustix::io::dup(&file).unwrap();
+        sys::deny(&[(libc::SYS_close_range, ENOSYS)]);
+        let driver = hostile().build().unwrap();
+        driver.start().unwrap();
+        sys::mount(c"tmpfs", c"/proc", c"mode=755", 0);
+        driver.restart();
+        assert_eq!(ask(&driver, "echo x").as_deref(), Ok("x"));
+        // What it has, the real one shows.
+        let pid = driver.report().unwrap().pid;
+        sys::unmount(c"/proc");
+        let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        assert_eq!(descriptors.count(), 3);
+    });
+}
+
+#[test]
+fn executable_memory_is_forbidden() {
+    in_namespaces("executable_memory_is_forbidden", || {
+        std::fs::write("/proc/sys/vm/memfd_noexec", "2").unwrap();
+        // As root, and as an ordinary user.
+        for ordinary in [false, true] {
+            if ordinary {
+                sys::become_user(ORDINARY);
+            }
+            let driver = hostile().build().unwrap();
+            let report = works(&driver);
+            let image = std::fs::read_link(format!("/proc/{}/exe", report.pid));
+            if let Ok(image) = image {
+                let image = image.to_string_lossy().into_owned();
+                assert!(
+                    image.contains("(deleted)") && !image.contains("memfd"),
+                    "{image}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn no_place_for_an_image() {
+    in_namespaces("no_place_for_an_image", || {
+        std::fs::write("/proc/sys/vm/memfd_noexec", "2").unwrap();
+        for directory in [c"/dev/shm", c"/run", c"/var/tmp", c"/tmp"] {
+            sys::mount(c"tmpfs", directory, c"mode=1777", libc::MS_NOEXEC);
+        }
+        let error = hostile().build().expect_err("there is no place");
+        assert_eq!(error, BuildError::NoExecutableMemory);
+        assert!(error.to_string().contains("vm.memfd_noexec"), "{error}");
+    });
+}
+
+#[test]
+fn root_without_capabilities() {
+    const TEST: &str = "root_without_capabilities";
+    if is_alone(TEST) {
+        let driver = hostile().build().unwrap();
+        let report = works(&driver);
+        // It cannot have other ids, and says so; nor another root.
+        assert_eq!(report.state(Mechanism::Ids), State::Missing(Why::NotSeen));
+        let root = report.state(Mechanism::EmptyRoot);
+        assert_eq!(root, State::Missing(Why::NotPermitted));
+        assert_eq!(report.state(Mechanism::Capabilities), State::InForce);
+        assert_eq!(line(report.pid, "CapEff:"), "0000000000000000");
+        return;
+    }
+    if !is_root() {
+        return;
+    }
+    let output = Command::new("setpriv")
+        .args(["--inh-caps=-all", "--bounding-set=-all", "--"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", TEST, "--nocapture", "--test-threads=1"])
+        .env("UMD_TEST_ALONE", TEST)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    println!("{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.contains("1 passed"));
+}
