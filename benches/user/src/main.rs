@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a call of the user-space host costs, next to what there is without it.
+//!
+//! `umd-user-bench all` measures everything, with both sides on one processor where that is said; `umd-user-bench free` round trips
+//! alone, on whatever processors there are. Both print a line of JSON for each round of each case and host. A round goes from host
+//! to host in short turns and takes the middle turn of each, so that what else the machine does meanwhile hits them alike.
+//!
+//! `umd-user-bench peer …` is the other side of those that are not umd.
+
+mod calls;
+mod peer;
+mod starts;
+mod trips;
+
+use anyhow::{Result, bail};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::time::{Duration, Instant};
+
+/// Handlers, as the build made them.
+mod handlers {
+    /// Replies without content, of any length.
+    pub(crate) const BENCH: &[u8] = umd::include_handler!("bench-handler");
+    /// Dies when it is told to.
+    pub(crate) const HOSTILE: &[u8] = umd::include_handler!("hostile-handler");
+    /// Has a request and a reply with types.
+    pub(crate) const SAMPLE: &[u8] = umd::include_handler!("sample-handler");
+}
+
+/// How often everything is measured.
+const ROUNDS: usize = 10;
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match *arguments {
+        ["all"] => {
+            pin()?;
+            trips::measure("")?;
+            starts::measure()?;
+            calls::recovery("")
+        }
+        ["micro"] => {
+            pin()?;
+            use rustix::net::*;
+            use std::io::{IoSlice, IoSliceMut};
+            let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+            let mut buf = [0u8; 80];
+            let n = 100_000;
+            for _ in 0..3 {
+            let t = each(n, || { let _ = recv(&a, &mut buf[..1], RecvFlags::DONTWAIT); Ok(()) })?;
+            println!("recv dontwait {t:?}");
+            let t = each(n, || { let _ = rustix::io::ioctl_fionread(&a); Ok(()) })?;
+            println!("fionread {t:?}");
+            let t = each(n, || { let _ = rustix::process::getppid(); Ok(()) })?;
+            println!("getppid {t:?}");
+            let t = each(n, || { rustix::io::write(&a, &buf)?; rustix::io::read(&b, &mut buf)?; Ok(()) })?;
+            println!("write read {t:?}");
+            let t = each(n, || { send(&a, &buf, SendFlags::NOSIGNAL)?; recv(&b, &mut buf, RecvFlags::empty())?; Ok(()) })?;
+            println!("send recv {t:?}");
+            let t = each(n, || { sendmsg(&a, &[IoSlice::new(&buf[..16]), IoSlice::new(&buf[16..])], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
+                recv(&b, &mut buf, RecvFlags::empty())?; Ok(()) })?;
+            println!("sendmsg recv {t:?}");
+            let t = each(n, || { send(&a, &buf, SendFlags::NOSIGNAL)?; 
+                let (x, y) = buf.split_at_mut(16);
+                let (y, z) = y.split_at_mut(63);
+                recvmsg(&b, &mut [IoSliceMut::new(x), IoSliceMut::new(y), IoSliceMut::new(z)], &mut RecvAncillaryBuffer::default(), RecvFlags::CMSG_CLOEXEC)?; Ok(()) })?;
+            println!("send recvmsg {t:?}");
+            let t = each(n, || { send(&a, &buf, SendFlags::NOSIGNAL)?; 
+                let (x, y) = buf.split_at_mut(16);
+                let (y, z) = y.split_at_mut(63);
+                rustix::io::readv(&b, &mut [IoSliceMut::new(x), IoSliceMut::new(y), IoSliceMut::new(z)])?; Ok(()) })?;
+            println!("send readv {t:?}");
+            let m = std::sync::Mutex::new(1);
+            let t = each(n, || { *m.lock().unwrap() += 1; Ok(()) })?;
+            println!("lock {t:?}");
+            let t = each(n, || { std::hint::black_box(std::time::Instant::now()); Ok(()) })?;
+            println!("clock {t:?}");
+            }
+            Ok(())
+        }
+        ["loop"] => {
+            pin()?;
+            let d = umd::Driver::builder("bench", handlers::BENCH).diagnose().build()?;
+            d.start()?;
+            let mut req = [0u8; 64];
+            req[0] = 64;
+            let mut rep = [0u8; 64];
+            for _ in 0..200_000 { d.call_bytes(&req, &mut rep)?; }
+            Ok(())
+        }
+        ["trips"] => {
+            pin()?;
+            trips::measure("")
+        }
+        ["starts"] => {
+            pin()?;
+            starts::measure()
+        }
+        ["free"] => {
+            trips::measure(", unpinned")?;
+            calls::recovery(", unpinned")
+        }
+        ["peer", "stream", request, reply] => peer::stream(request.parse()?, reply.parse()?),
+        ["peer", "ipc", server, reply] => peer::ipc(server, reply.parse()?),
+        _ => bail!("usage: umd-user-bench all|free"),
+    }
+}
+
+/// Keeps this program, and all that it starts from now on, on one processor: the last that it may use. Where that is permitted they
+/// are in the real-time class too, all with one priority, so that nothing but them is measured.
+fn pin() -> Result<()> {
+    let allowed = sched_getaffinity(None)?;
+    let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu));
+    let mut one = CpuSet::new();
+    one.set(last.unwrap_or(0));
+    sched_setaffinity(None, &one)?;
+    let first = libc::sched_param { sched_priority: 1 };
+    // SAFETY: changes how this thread is scheduled, and reads one struct.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const first) } < 0 {
+        eprintln!("not in the real-time class: what else runs here is measured too");
+    }
+    Ok(())
+}
+
+/// Something that can be timed: once over, with what has to be done before or after left out.
+type Timed<'t> = Box<dyn FnMut() -> Result<Duration> + 't>;
+
+/// Measures these side by side: `rounds` times so many turns each, one after the other.
+fn side_by_side(
+    case: &str,
+    rounds: usize,
+    turns: usize,
+    hosts: &mut [(&str, Timed<'_>)],
+) -> Result<()> {
+    for round in 0..rounds {
+        let mut times = vec![Vec::with_capacity(turns); hosts.len()];
+        for _ in 0..turns {
+            for ((_, timed), times) in hosts.iter_mut().zip(&mut times) {
+                times.push(timed()?.as_nanos());
+            }
+        }
+        for ((host, _), times) in hosts.iter().zip(&mut times) {
+            times.sort_unstable();
+            let ns = times.get(times.len() / 2).copied().unwrap_or(0);
+            println!(r#"{{"case":"{case}","host":"{host}","round":{round},"ns":{ns}}}"#);
+        }
+    }
+    Ok(())
+}
+
+/// How long one of `count` takes.
+fn each(count: u32, mut what: impl FnMut() -> Result<()>) -> Result<Duration> {
+    let begin = Instant::now();
+    for _ in 0..count {
+        what()?;
+    }
+    Ok(begin.elapsed() / count)
+}
