@@ -14,7 +14,7 @@ const CRASHES: usize = 200;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// With one spare: the call after a crash, next to the call after a call.
-pub(crate) fn recovery(suffix: &str) -> Result<()> {
+pub(crate) fn recovery() -> Result<()> {
     let driver = Driver::builder("hostile", HOSTILE)
         .restart(RestartPolicy::UNLIMITED)
         .spares(1)
@@ -48,5 +48,5 @@ pub(crate) fn recovery(suffix: &str) -> Result<()> {
         ("after a call", Box::new(normal)),
         ("after a crash", Box::new(after_a_crash)),
     ];
-    side_by_side(&format!("call{suffix}"), CRASHES, 1, &mut hosts)
+    (0..CRASHES).try_for_each(|round| side_by_side("call", round, 1, &mut hosts))
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a call of the user-space host costs, next to what there is without it.
 //!
-//! `umd-user-bench all` measures everything, with both sides on one processor where that is said; `umd-user-bench free` round trips
-//! alone, on whatever processors there are. Both print a line of JSON for each round of each case and host. A round goes from host
-//! to host in short turns and takes the middle turn of each, so that what else the machine does meanwhile hits them alike.
+//! `umd-user-bench pinned` measures round trips and starts with both sides on one processor; `umd-user-bench unpinned` round trips
+//! again, on whatever processors there are, and the call after a crash. Both print a line of JSON for each round of each case and host.
+//! A round goes from host to host in short turns and takes the middle turn of each, so that what else the machine does meanwhile
+//! hits them alike. Each round has processes of its own: where their memory happens to be makes a difference of some hundredths.
 //!
 //! `umd-user-bench peer …` is the other side of those that are not umd.
 
@@ -102,7 +103,7 @@ fn main() -> Result<()> {
         }
         ["peer", "stream", request, reply] => peer::stream(request.parse()?, reply.parse()?),
         ["peer", "ipc", server, reply] => peer::ipc(server, reply.parse()?),
-        _ => bail!("usage: umd-user-bench all|free"),
+        _ => bail!("usage: umd-user-bench pinned|unpinned"),
     }
 }
 
@@ -125,25 +126,23 @@ fn pin() -> Result<()> {
 /// Something that can be timed: once over, with what has to be done before or after left out.
 type Timed<'t> = Box<dyn FnMut() -> Result<Duration> + 't>;
 
-/// Measures these side by side: `rounds` times so many turns each, one after the other.
+/// Measures these side by side, so many turns each, one after the other: one round.
 fn side_by_side(
     case: &str,
-    rounds: usize,
+    round: usize,
     turns: usize,
     hosts: &mut [(&str, Timed<'_>)],
 ) -> Result<()> {
-    for round in 0..rounds {
-        let mut times = vec![Vec::with_capacity(turns); hosts.len()];
-        for _ in 0..turns {
-            for ((_, timed), times) in hosts.iter_mut().zip(&mut times) {
-                times.push(timed()?.as_nanos());
-            }
+    let mut times = vec![Vec::with_capacity(turns); hosts.len()];
+    for _ in 0..turns {
+        for ((_, timed), times) in hosts.iter_mut().zip(&mut times) {
+            times.push(timed()?.as_nanos());
         }
-        for ((host, _), times) in hosts.iter().zip(&mut times) {
-            times.sort_unstable();
-            let ns = times.get(times.len() / 2).copied().unwrap_or(0);
-            println!(r#"{{"case":"{case}","host":"{host}","round":{round},"ns":{ns}}}"#);
-        }
+    }
+    for ((host, _), times) in hosts.iter().zip(&mut times) {
+        times.sort_unstable();
+        let ns = times.get(times.len() / 2).copied().unwrap_or(0);
+        println!(r#"{{"case":"{case}","host":"{host}","round":{round},"ns":{ns}}}"#);
     }
     Ok(())
 }

@@ -19,7 +19,9 @@ use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use umd::Driver;
-use umd_core::frame::{HEADER_LEN, Header};
+use umd_core::filter::{Denial, Program};
+use umd_core::frame::{HEADER_LEN, Header, ORDERS};
+use umd_core::lockdown::Lockdown as Profile;
 
 /// Starts of each kind in a round.
 const TURNS: usize = 15;
@@ -42,7 +44,9 @@ pub(crate) fn measure() -> Result<()> {
             ("vfork, locked down", Box::new(|| image.start(Lockdown::Same))),
             ("umd", Box::new(|| start(&driver))),
         ];
-        side_by_side("start to first reply", ROUNDS, TURNS, &mut hosts)?;
+        for round in 0..ROUNDS {
+            side_by_side("start to first reply", round, TURNS, &mut hosts)?;
+        }
     }
     let small = || start(&driver);
     let large = || {
@@ -54,7 +58,7 @@ pub(crate) fn measure() -> Result<()> {
     };
     let mut hosts: [(&str, Timed<'_>); 2] =
         [("small heap", Box::new(small)), ("512 MiB heap", Box::new(large))];
-    side_by_side("start to first reply, umd", ROUNDS, 3, &mut hosts)
+    (0..ROUNDS).try_for_each(|round| side_by_side("start, by heap", round, 3, &mut hosts))
 }
 
 /// The call that starts a handler.
@@ -81,6 +85,8 @@ struct Image {
     ruleset: Option<OwnedFd>,
     /// An empty directory, for those who may have it as their root.
     root: Option<OwnedFd>,
+    /// What the handler is to set as its filter.
+    filter: Vec<u8>,
 }
 
 /// A child's system calls, in order; what they return does not matter, since a handler that is not there does not answer.
@@ -114,6 +120,7 @@ impl Image {
             sink: high(sink)?,
             ruleset: ruleset.map(high).transpose()?,
             root: root.map(high).transpose()?,
+            filter: filter()?,
         })
     }
 
@@ -126,6 +133,7 @@ impl Image {
         let theirs = fcntl_dupfd_cloexec(theirs, FIRST)?;
         let pid = self.vfork(&theirs, lockdown, &stack)?;
         drop(theirs);
+        peer::write_all(&ours, &self.filter)?;
         let mut hello = [0; HEADER_LEN];
         let greeted = peer::read_all(&ours, &mut hello)?;
         let mut request = [0; HEADER_LEN + 4];
@@ -143,7 +151,7 @@ impl Image {
     }
 
     fn vfork(&self, channel: &OwnedFd, lockdown: Lockdown, stack: &[u8]) -> Result<Pid> {
-        let arguments = [c"bench".as_ptr(), std::ptr::null()];
+        let arguments = [c"bench".as_ptr(), ORDERS.as_ptr(), std::ptr::null()];
         let environment: [*const libc::c_char; 1] = [std::ptr::null()];
         let limits = limits();
         let mut script = Script(Vec::with_capacity(64));
@@ -231,6 +239,19 @@ extern "C" fn follow(script: *mut c_void) -> c_int {
     }
     // SAFETY: the exec has failed; nothing else is left to do.
     unsafe { libc::_exit(127) }
+}
+
+/// As umd's host sends it.
+fn filter() -> Result<Vec<u8>> {
+    let program = Program::without_exec(Profile::Strict, 0, Denial::Death);
+    let program = program.context("strict has no filter")?;
+    let code: Vec<u8> = program
+        .instructions()
+        .iter()
+        .flat_map(|instruction| instruction.encode())
+        .collect();
+    let header = Header::orders(u32::try_from(code.len())?);
+    Ok([&header.encode()[..], &code].concat())
 }
 
 fn limits() -> Vec<(c_long, [u64; 2])> {

@@ -30,7 +30,7 @@ fn sizes(case: &str, reply: usize, trips: u32) -> Result<()> {
         ("pipes", pipes(reply, trips)?),
         ("ipc-channel", ipc(reply, trips)?),
     ];
-    side_by_side(case, ROUNDS, TURNS, &mut hosts)
+    (0..ROUNDS).try_for_each(|round| side_by_side(case, round, TURNS, &mut hosts))
 }
 
 fn socket_pair(reply: usize, trips: u32) -> Result<Timed<'static>> {
@@ -119,5 +119,5 @@ fn typed(case: &str, trips: u32) -> Result<()> {
     };
     let mut hosts: [(&str, Timed<'_>); 2] =
         [("umd", Box::new(by_hand)), ("umd typed", Box::new(by_type))];
-    side_by_side(case, ROUNDS, TURNS, &mut hosts)
+    (0..ROUNDS).try_for_each(|round| side_by_side(case, round, TURNS, &mut hosts))
 }

@@ -16,16 +16,12 @@ use crate::look::Status;
 use crate::report::{Item, Mechanism, Report, State, Why};
 use crate::start::{Plan, States};
 use crate::sys::clone::Child;
-use crate::sys::socket::unread;
+use crate::sys::socket::{receive_all, send_both, unread};
 use crate::watch::Watch;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, recvmsg,
-    sendmsg, shutdown,
-};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, shutdown};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
-use std::io::{IoSlice, IoSliceMut};
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -415,10 +411,7 @@ impl Process {
                     payload.get(*sent - header.len()..).unwrap_or_default(),
                 ),
             };
-            let parts = [IoSlice::new(head), IoSlice::new(tail)];
-            let mut nothing = SendAncillaryBuffer::default();
-            let flags = flags | SendFlags::NOSIGNAL;
-            match sendmsg(&self.socket, &parts, &mut nothing, flags) {
+            match send_both(&self.socket, [head, tail], flags) {
                 Ok(count) => *sent += count,
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno),
@@ -441,15 +434,8 @@ impl Process {
             let head = exchange.reply.room().unwrap_or_default();
             let begun = received.saturating_sub(HEADER_LEN);
             let room = reply.get_mut(begun..).unwrap_or_default();
-            let mut parts = [
-                IoSliceMut::new(head),
-                IoSliceMut::new(room),
-                IoSliceMut::new(&mut trap),
-            ];
-            let mut nothing = RecvAncillaryBuffer::default();
-            let flags = flags | RecvFlags::CMSG_CLOEXEC;
-            let count = match recvmsg(&self.socket, &mut parts, &mut nothing, flags) {
-                Ok(message) if message.bytes > 0 => message.bytes,
+            let count = match receive_all(&self.socket, [head, room, &mut trap], flags) {
+                Ok(count) if count > 0 => count,
                 Err(Errno::INTR) => continue,
                 Err(Errno::AGAIN) => return Err(Errno::AGAIN),
                 // The end; or it died and had not read all.
