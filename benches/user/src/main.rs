@@ -34,72 +34,14 @@ fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match *arguments {
-        ["all"] => {
+        ["pinned"] => {
             pin()?;
             trips::measure("")?;
-            starts::measure()?;
-            calls::recovery("")
-        }
-        ["micro"] => {
-            pin()?;
-            use rustix::net::*;
-            use std::io::{IoSlice, IoSliceMut};
-            let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-            let mut buf = [0u8; 80];
-            let n = 100_000;
-            for _ in 0..3 {
-            let t = each(n, || { let _ = recv(&a, &mut buf[..1], RecvFlags::DONTWAIT); Ok(()) })?;
-            println!("recv dontwait {t:?}");
-            let t = each(n, || { let _ = rustix::io::ioctl_fionread(&a); Ok(()) })?;
-            println!("fionread {t:?}");
-            let t = each(n, || { let _ = rustix::process::getppid(); Ok(()) })?;
-            println!("getppid {t:?}");
-            let t = each(n, || { rustix::io::write(&a, &buf)?; rustix::io::read(&b, &mut buf)?; Ok(()) })?;
-            println!("write read {t:?}");
-            let t = each(n, || { send(&a, &buf, SendFlags::NOSIGNAL)?; recv(&b, &mut buf, RecvFlags::empty())?; Ok(()) })?;
-            println!("send recv {t:?}");
-            let t = each(n, || { sendmsg(&a, &[IoSlice::new(&buf[..16]), IoSlice::new(&buf[16..])], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)?;
-                recv(&b, &mut buf, RecvFlags::empty())?; Ok(()) })?;
-            println!("sendmsg recv {t:?}");
-            let t = each(n, || { send(&a, &buf, SendFlags::NOSIGNAL)?; 
-                let (x, y) = buf.split_at_mut(16);
-                let (y, z) = y.split_at_mut(63);
-                recvmsg(&b, &mut [IoSliceMut::new(x), IoSliceMut::new(y), IoSliceMut::new(z)], &mut RecvAncillaryBuffer::default(), RecvFlags::CMSG_CLOEXEC)?; Ok(()) })?;
-            println!("send recvmsg {t:?}");
-            let t = each(n, || { send(&a, &buf, SendFlags::NOSIGNAL)?; 
-                let (x, y) = buf.split_at_mut(16);
-                let (y, z) = y.split_at_mut(63);
-                rustix::io::readv(&b, &mut [IoSliceMut::new(x), IoSliceMut::new(y), IoSliceMut::new(z)])?; Ok(()) })?;
-            println!("send readv {t:?}");
-            let m = std::sync::Mutex::new(1);
-            let t = each(n, || { *m.lock().unwrap() += 1; Ok(()) })?;
-            println!("lock {t:?}");
-            let t = each(n, || { std::hint::black_box(std::time::Instant::now()); Ok(()) })?;
-            println!("clock {t:?}");
-            }
-            Ok(())
-        }
-        ["loop"] => {
-            pin()?;
-            let d = umd::Driver::builder("bench", handlers::BENCH).diagnose().build()?;
-            d.start()?;
-            let mut req = [0u8; 64];
-            req[0] = 64;
-            let mut rep = [0u8; 64];
-            for _ in 0..200_000 { d.call_bytes(&req, &mut rep)?; }
-            Ok(())
-        }
-        ["trips"] => {
-            pin()?;
-            trips::measure("")
-        }
-        ["starts"] => {
-            pin()?;
             starts::measure()
         }
-        ["free"] => {
-            trips::measure(", unpinned")?;
-            calls::recovery(", unpinned")
+        ["unpinned"] => {
+            calls::recovery()?;
+            trips::measure(", unpinned")
         }
         ["peer", "stream", request, reply] => peer::stream(request.parse()?, reply.parse()?),
         ["peer", "ipc", server, reply] => peer::ipc(server, reply.parse()?),

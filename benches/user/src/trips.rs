@@ -22,15 +22,15 @@ pub(crate) fn measure(suffix: &str) -> Result<()> {
 }
 
 fn sizes(case: &str, reply: usize, trips: u32) -> Result<()> {
-    let mut hosts: [(&str, Timed<'_>); 6] = [
-        ("socketpair", socket_pair(reply, trips)?),
-        ("umd", umd(reply, trips, |b| b)?),
-        ("umd compute", umd(reply, trips, |b| b.lockdown(umd::Lockdown::Compute))?),
-        ("umd diagnose", umd(reply, trips, |b| b.diagnose())?),
-        ("pipes", pipes(reply, trips)?),
-        ("ipc-channel", ipc(reply, trips)?),
-    ];
-    (0..ROUNDS).try_for_each(|round| side_by_side(case, round, TURNS, &mut hosts))
+    (0..ROUNDS).try_for_each(|round| {
+        let mut hosts: [(&str, Timed<'_>); 4] = [
+            ("socketpair", socket_pair(reply, trips)?),
+            ("umd", umd(reply, trips)?),
+            ("pipes", pipes(reply, trips)?),
+            ("ipc-channel", ipc(reply, trips)?),
+        ];
+        side_by_side(case, round, TURNS, &mut hosts)
+    })
 }
 
 fn socket_pair(reply: usize, trips: u32) -> Result<Timed<'static>> {
@@ -76,8 +76,8 @@ fn ipc(reply: usize, trips: u32) -> Result<Timed<'static>> {
     }))
 }
 
-fn umd(reply: usize, trips: u32, with: impl FnOnce(umd::Builder<'static>) -> umd::Builder<'static>) -> Result<Timed<'static>> {
-    let driver = with(Driver::builder("bench", BENCH)).build()?;
+fn umd(reply: usize, trips: u32) -> Result<Timed<'static>> {
+    let driver = Driver::builder("bench", BENCH).build()?;
     driver.start()?;
     let mut request = [1; SMALL];
     let length = u32::try_from(reply)?.to_le_bytes();

@@ -17,13 +17,14 @@ use crate::report::{Item, Mechanism, Report, State, Why};
 use crate::start::{Plan, States};
 use crate::sys::clone::Child;
 use crate::sys::socket::{receive_all, send_both, unread};
+use crate::time::now;
 use crate::watch::Watch;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, shutdown};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use umd_core::channel::start_error;
@@ -32,13 +33,17 @@ use umd_core::filter::{Denial, Instruction, Program};
 use umd_core::frame::{HEADER_LEN, Header};
 use umd_core::host::Lost;
 use umd_core::lifecycle::WorkerId;
-use umd_core::policy::{Framing, Instant};
+use umd_core::policy::{Framing, Instant, Span};
 use umd_core::status::Denied;
 use umd_core::syscall::{Syscall, Syscalls};
 use umd_core::transfer::{Answer, Ended, Progress, Room, Tick, Transfer};
 
 /// How long whoever lost a handler waits to hear how it ended: it is dying by then.
 const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// For how long after an answer there is no look at what was said unasked: it costs a system call, and the next request follows at once
+/// or much later.
+const QUIET: Span = Span::from_nanos(20_000);
 
 /// One handler's process.
 #[derive(Debug)]
@@ -50,6 +55,8 @@ pub(crate) struct Process {
     channel: Mutex<Channel>,
     /// The whole request has left us; whether it has arrived, the socket says.
     handed_over: AtomicBool,
+    /// Until then nobody looks whether it has said something unasked.
+    quiet_until: AtomicU64,
     end: Mutex<Option<Exit>>,
     ended: Condvar,
     /// For those who wait for that without a thread.
@@ -130,6 +137,7 @@ impl Process {
                 denied: None,
             }),
             handed_over: AtomicBool::new(false),
+            quiet_until: AtomicU64::new(0),
             end: Mutex::new(None),
             ended: Condvar::new(),
             #[cfg(feature = "tokio")]
@@ -324,7 +332,10 @@ impl Process {
         room: usize,
         deadline: Instant,
     ) -> Result<Exchange, Lost> {
-        self.has_said_nothing();
+        // What it could have said since it answered just now, it could as well say after a look.
+        if now().as_nanos() > self.quiet_until.load(Ordering::Relaxed) {
+            self.has_said_nothing();
+        }
         let header = self.submit(request, room, deadline).map_err(Lost::Worker)?;
         watch.expect(deadline);
         Ok(Exchange {
@@ -356,7 +367,11 @@ impl Process {
     pub(crate) fn finish(&self) -> Result<Answer, Lost> {
         let result = lock(&self.channel).transfer.collect();
         match result {
-            Some(Ok(answer)) => Ok(answer),
+            Some(Ok(answer)) => {
+                let quiet_until = now().after(QUIET).as_nanos();
+                self.quiet_until.store(quiet_until, Ordering::Relaxed);
+                Ok(answer)
+            }
             Some(Err(ended)) => {
                 self.kill();
                 Err(Lost::Worker(ended))
