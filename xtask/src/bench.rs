@@ -156,7 +156,7 @@ fn measure(kernel: &Kernel, modules: &Modules, program: &Path) -> Result<Vec<Fig
 }
 
 /// One line of the guest: case, host, nanoseconds.
-fn sample(line: &str) -> Option<(String, String, u64)> {
+pub(crate) fn sample(line: &str) -> Option<(String, String, u64)> {
     let value: Value = serde_json::from_str(line).ok()?;
     let text = |name: &str| value[name].as_str().map(str::to_owned);
     Some((text("case")?, text("host")?, value["ns"].as_u64()?))
@@ -192,7 +192,7 @@ fn figures(samples: &[(String, String, u64)]) -> Vec<Figure> {
         .collect()
 }
 
-fn median(mut values: Vec<u64>) -> Option<u64> {
+pub(crate) fn median(mut values: Vec<u64>) -> Option<u64> {
     values.sort_unstable();
     values.get(values.len() / 2).copied()
 }

@@ -21,6 +21,7 @@ mod rustkernel;
 mod setup;
 mod tap;
 mod test;
+mod userbench;
 mod verdict;
 mod vm;
 
@@ -31,7 +32,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::kernel::Id;
 use crate::rootfs::Add;
@@ -103,16 +104,32 @@ struct Fuzz {
     seconds: Option<u64>,
 }
 
-/// Measure round trips, against pipes in the same boot
+/// Measure round trips: in a kernel against pipes in the same boot, in a program against a bare pair of sockets
 #[derive(Args)]
-#[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --kernel 6.1 --json")]
+#[command(
+    after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --kernel 6.1 --json\n  \
+    cargo xtask bench --host user"
+)]
 struct Bench {
     #[command(flatten)]
     kernel: KernelArgs,
 
+    /// The host whose calls are measured
+    #[arg(long, value_enum, default_value_t = Host::Kernel)]
+    host: Host,
+
     /// Print one JSON array, and nothing else on standard output
     #[arg(long)]
     json: bool,
+}
+
+/// Where a handler's host is.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Host {
+    /// In a kernel, in a virtual machine: instructions are counted
+    Kernel,
+    /// In a program, on this machine: times, and an exit status of 1 where one is beyond its limit
+    User,
 }
 
 /// Build all modules for a kernel, into target/umd/K/
@@ -189,9 +206,11 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => {
             fuzz::run(args.target.as_deref(), args.seconds, setup).map(|()| ExitCode::SUCCESS)
         }
-        Task::Bench(args) => {
-            bench::run(&args.kernel.kernel, args.json, setup).map(|()| ExitCode::SUCCESS)
+        Task::Bench(args) => match args.host {
+            Host::Kernel => bench::run(&args.kernel.kernel, args.json, setup),
+            Host::User => userbench::run(args.json),
         }
+        .map(|()| ExitCode::SUCCESS),
         Task::Build(args) => build(args, setup).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm(args, setup),
     };
