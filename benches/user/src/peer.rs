@@ -2,7 +2,9 @@
 //! The other side of a round trip: a process that does nothing but read and write.
 
 use anyhow::{Context, Result};
-use ipc_channel::ipc::{IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcSender, bytes_channel};
+use ipc_channel::ipc::{
+    IpcBytesReceiver, IpcBytesSender, IpcOneShotServer, IpcSender, bytes_channel,
+};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::{Errno, read, write};
 use std::process::{Child, Command, Stdio};
@@ -98,5 +100,9 @@ pub(crate) fn stream_pair(
     (input, output): (OwnedFd, OwnedFd),
 ) -> Result<Process> {
     let sizes = [request.to_string(), reply.to_string()];
-    Process::start(&["stream", &sizes[0], &sizes[1]], input.into(), output.into())
+    Process::start(
+        &["stream", &sizes[0], &sizes[1]],
+        input.into(),
+        output.into(),
+    )
 }

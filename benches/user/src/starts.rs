@@ -41,7 +41,10 @@ pub(crate) fn measure() -> Result<()> {
     {
         let mut hosts: [(&str, Timed<'_>); 3] = [
             ("vfork", Box::new(|| image.start(Lockdown::None))),
-            ("vfork, locked down", Box::new(|| image.start(Lockdown::Same))),
+            (
+                "vfork, locked down",
+                Box::new(|| image.start(Lockdown::Same)),
+            ),
             ("umd", Box::new(|| start(&driver))),
         ];
         for round in 0..ROUNDS {
@@ -56,8 +59,10 @@ pub(crate) fn measure() -> Result<()> {
         drop(std::hint::black_box(heap));
         took
     };
-    let mut hosts: [(&str, Timed<'_>); 2] =
-        [("small heap", Box::new(small)), ("512 MiB heap", Box::new(large))];
+    let mut hosts: [(&str, Timed<'_>); 2] = [
+        ("small heap", Box::new(small)),
+        ("512 MiB heap", Box::new(large)),
+    ];
     (0..ROUNDS).try_for_each(|round| side_by_side("start, by heap", round, 3, &mut hosts))
 }
 
@@ -208,9 +213,15 @@ impl Image {
         let ambient = [libc::PR_CAP_AMBIENT.into(), clear_all, 0, 0, 0];
         script.add(libc::SYS_prctl, ambient);
         for (resource, limit) in limits {
-            script.add(libc::SYS_prlimit64, [0, *resource, address(limit.as_ptr()), 0]);
+            script.add(
+                libc::SYS_prlimit64,
+                [0, *resource, address(limit.as_ptr()), 0],
+            );
         }
-        script.add(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1, 0, 0, 0]);
+        script.add(
+            libc::SYS_prctl,
+            [libc::PR_SET_NO_NEW_PRIVS.into(), 1, 0, 0, 0],
+        );
         if let Some(ruleset) = &self.ruleset {
             let ruleset = ruleset.as_raw_fd().into();
             script.add(libc::SYS_landlock_restrict_self, [ruleset, 0]);
@@ -219,7 +230,10 @@ impl Image {
         script.add(libc::SYS_prctl, death);
         script.add(libc::SYS_getppid, []);
         let none = address(NO_SIGNAL.as_ptr());
-        script.add(libc::SYS_rt_sigprocmask, [libc::SIG_SETMASK.into(), none, 0, 8]);
+        script.add(
+            libc::SYS_rt_sigprocmask,
+            [libc::SIG_SETMASK.into(), none, 0, 8],
+        );
     }
 }
 
@@ -230,7 +244,9 @@ impl Script {
     fn add<const N: usize>(&mut self, number: c_long, arguments: [c_long; N]) {
         let mut call = [0; 7];
         let values = [number].into_iter().chain(arguments);
-        call.iter_mut().zip(values).for_each(|(to, from)| *to = from);
+        call.iter_mut()
+            .zip(values)
+            .for_each(|(to, from)| *to = from);
         self.0.push(call);
     }
 }

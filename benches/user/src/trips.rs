@@ -57,7 +57,10 @@ fn pipes(reply: usize, trips: u32) -> Result<Timed<'static>> {
         let _alive = &process;
         each(trips, || {
             peer::write_all(&requests, &request)?;
-            ensure!(peer::read_all(&replies, &mut reply)?, "the other side is gone");
+            ensure!(
+                peer::read_all(&replies, &mut reply)?,
+                "the other side is gone"
+            );
             Ok(())
         })
     }))
@@ -85,7 +88,10 @@ fn umd(reply: usize, trips: u32) -> Result<Timed<'static>> {
     let mut buffer = vec![0; reply];
     Ok(Box::new(move || {
         each(trips, || {
-            ensure!(driver.call_bytes(&request, &mut buffer)? == reply, "another reply");
+            ensure!(
+                driver.call_bytes(&request, &mut buffer)? == reply,
+                "another reply"
+            );
             Ok(())
         })
     }))

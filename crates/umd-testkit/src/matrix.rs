@@ -342,6 +342,9 @@ impl Behaviour {
 /// Nothing is left that it could take a number for.
 const NO_DESCRIPTORS: &str = "it may close a descriptor, but has no other in its place";
 
+/// It gives up nothing.
+const UNFILTERED: &str = "it has not set the filter that it was sent: that is seen, or it takes it for a request and ends";
+
 /// It is confined before its first instruction, and the attempt fails.
 const CONFINED: &str = "confined before its first instruction, it serves as any other";
 
@@ -360,6 +363,9 @@ const UNWELCOME: Option<Contained> =
 
 /// The host's checks refuse it.
 const REFUSED: Option<Contained> = fails(&[Outcome::Error(EPERM)]);
+
+/// The same, or the handler has ended before anybody looked.
+const NO_FILTER: Option<Contained> = fails(&[Outcome::Error(EPERM), Outcome::Error(ECONNREFUSED)]);
 
 /// All of them.
 pub const MATRIX: &[Behaviour] = &[
@@ -418,10 +424,8 @@ pub const MATRIX: &[Behaviour] = &[
         "it is not process 1 of its own, so a signal to itself arrives",
     ),
     // What it should have given up by its hello.
-    start("claims to have dropped root", Start::Root, REFUSED)
-        .in_programs(answered(&[X], Fate::Lives), CONFINED),
-    start("claims to have no capability", Start::Caps, REFUSED)
-        .in_programs(answered(&[X], Fate::Lives), CONFINED),
+    start("claims to have dropped root", Start::Root, REFUSED).in_programs(NO_FILTER, UNFILTERED),
+    start("claims to have no capability", Start::Caps, REFUSED).in_programs(NO_FILTER, UNFILTERED),
     start("claims to have one thread", Start::Thread, REFUSED)
         .in_programs(answered(&[X], Fate::Lives), CONFINED),
     start("claims to have no child", Start::Child, REFUSED)
@@ -434,13 +438,17 @@ pub const MATRIX: &[Behaviour] = &[
         "claims strict mode and has a filter",
         Start::Filter,
         REFUSED,
+    )
+    .in_programs(
+        answered(&[X], Fate::Lives),
+        "its own filter cannot be told from the one that it was sent",
     ),
     start(
         "claims strict mode and has none: put in it",
         Start::Lax,
         answered(&[X], Fate::Lives),
     )
-    .in_programs(REFUSED, "nobody can put another process in strict mode"),
+    .in_programs(NO_FILTER, UNFILTERED),
     start(
         "has no process beside it, much as it tries",
         Start::Sibling,

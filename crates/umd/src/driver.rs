@@ -482,7 +482,7 @@ impl<'c> Caller<'c> {
         if !wanted {
             process.abort();
         }
-        process.send_filter(&self.core.plan, &states);
+        process.send_filter(&self.core.plan);
         Ok((process, states))
     }
 }

@@ -226,11 +226,11 @@ impl Process {
         }
     }
 
-    /// Sends the filter, if there is to be one. Does not wait: there is room for it in a socket that nothing was sent on.
-    pub(crate) fn send_filter(&self, plan: &Plan, states: &States) {
-        if states.filters.is_none() {
-            return;
-        }
+    /// Sends the filter. Does not wait: there is room for it in a socket that nothing was sent on.
+    ///
+    /// Strict has one too, though there is a mode for it: that mode forbids to read the time stamp counter as well, by a control
+    /// register that is written at each switch to the handler and from it. In virtual machines that is an exit, and costs more than a call.
+    pub(crate) fn send_filter(&self, plan: &Plan) {
         let denial = match plan.diagnose() {
             true => Denial::Signal,
             false => Denial::Death,
@@ -249,7 +249,7 @@ impl Process {
     }
 
     /// Looks at the process itself: what was asked for is in force, or at least each property of the lockdown has a
-    /// mechanism. Strict mode, and the filter, give all of them, so it is these that there is no start without.
+    /// mechanism. The filter gives all of them, so it is this that there is no start without.
     fn look(&self, plan: &Plan, states: States) -> Result<(), LockdownCheck> {
         let status = Status::of(&self.pid().to_string());
         // Its id is its own as long as nobody has reaped it.
@@ -266,14 +266,11 @@ impl Process {
             None => State::Claimed,
         };
         let status = status.unwrap_or_default();
-        let seccomp = match states.filters {
-            None => status.seccomp.map(|mode| mode == 1),
-            Some(wanted) => match (status.seccomp, status.filters) {
-                (Some(mode), Some(filters)) => Some(mode == 2 && filters >= wanted),
-                // Before Linux 5.9 filters are not counted.
-                (Some(mode), None) if mode != 2 => Some(false),
-                _ => None,
-            },
+        let seccomp = match (status.seccomp, status.filters) {
+            (Some(mode), Some(filters)) => Some(mode == 2 && filters >= states.filters),
+            // Before Linux 5.9 filters are not counted.
+            (Some(mode), None) if mode != 2 => Some(false),
+            _ => None,
         };
         note(Mechanism::Seccomp, seen(seccomp));
         let no_new_privs = status.no_new_privs.map(|set| set == 1);

@@ -47,7 +47,7 @@ impl Property {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Mechanism {
-    /// seccomp(2): strict mode, or a filter of the profile's system calls.
+    /// seccomp(2): a filter of the profile's system calls.
     Seccomp,
     /// landlock(7): no file, no port, no signal, no abstract socket.
     Landlock,

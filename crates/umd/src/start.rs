@@ -116,8 +116,8 @@ static NO_CLOSE_RANGE: AtomicBool = AtomicBool::new(false);
 #[derive(Debug, Default)]
 pub(crate) struct States {
     pub(crate) list: Vec<(Mechanism, State)>,
-    /// It sets a filter, and is under so many then.
-    pub(crate) filters: Option<u64>,
+    /// How many filters it is under when it has set its own.
+    pub(crate) filters: u64,
 }
 
 /// A process that has executed the image. It is killed and reaped where nobody takes it.
@@ -175,19 +175,17 @@ impl Plan {
         self.lockdown
     }
 
-    /// Does the runtime set a filter, and not strict mode? Then a handler is under so many, the ones that it has from the calling thread
-    /// included. Asked at each start: a program may put itself under a filter at any time, and strict mode cannot be had under one.
-    fn filters(&self) -> Option<u64> {
-        let filtered = !matches!(secure_computing_mode(), Ok(SecureComputingMode::Disabled));
-        let ours = match filtered {
+    /// How many filters a handler is under that has set its own: the ones that it has from the calling thread included. Asked at each
+    /// start: a program may put itself under a filter at any time.
+    fn filters(&self) -> u64 {
+        let ours = match secure_computing_mode() {
+            Ok(SecureComputingMode::Disabled) => 0,
             // One at the least, where nobody tells.
-            true => Status::of("thread-self")
+            _ => Status::of("thread-self")
                 .and_then(|own| own.filters)
                 .unwrap_or(1),
-            false => 0,
         };
-        let wanted = self.lockdown != Lockdown::Strict || self.diagnose || filtered;
-        wanted.then_some(ours.saturating_add(1))
+        ours.saturating_add(1)
     }
 
     /// Is a handler the first of its own?
@@ -233,10 +231,10 @@ impl Plan {
         stack: &Stack,
         way: Way,
         range: bool,
-        filters: Option<u64>,
+        filters: u64,
     ) -> Result<Launched, Refused> {
         // All that the steps' arguments are addresses of.
-        let memory = Memory::new(self, filters.is_some());
+        let memory = Memory::new(self);
         let mut marks = Vec::new();
         let mut steps = Vec::with_capacity(64);
         let options = Options {
@@ -463,11 +461,10 @@ struct Memory {
 
 impl Memory {
     /// The plan's name has to stay where it is as long as this.
-    fn new(plan: &Plan, has_filter: bool) -> Self {
-        let orders = match (has_filter, plan.diagnose) {
-            (_, true) => ORDERS_DIAGNOSE.as_ptr(),
-            (true, false) => ORDERS.as_ptr(),
-            (false, false) => std::ptr::null(),
+    fn new(plan: &Plan) -> Self {
+        let orders = match plan.diagnose {
+            true => ORDERS_DIAGNOSE,
+            false => ORDERS,
         };
         let mut limits = vec![
             limit(Resource::As, RLIMIT_AS, plan.memory_max),
@@ -477,7 +474,7 @@ impl Memory {
         ];
         limits.extend(LIMITS.map(|(resource, number, most)| limit(resource, number, most)));
         Self {
-            arguments: [plan.name.as_ptr(), orders, std::ptr::null()],
+            arguments: [plan.name.as_ptr(), orders.as_ptr(), std::ptr::null()],
             environment: [std::ptr::null()],
             limits,
             default_action: [0; 4],
