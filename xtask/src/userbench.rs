@@ -23,7 +23,12 @@ const COMPARED: &[(&str, &str, &str, Option<f64>)] = &[
     ("64B/128KiB", "pipes", "socketpair", None),
     ("64B/128KiB", "ipc-channel", "socketpair", None),
     ("4B/128KiB", "umd typed", "umd", None),
-    ("start to first reply", "umd", "vfork, locked down", Some(1.30)),
+    (
+        "start to first reply",
+        "umd",
+        "vfork, locked down",
+        Some(1.30),
+    ),
     ("start to first reply", "umd", "vfork", Some(3.00)),
     ("start, by heap", "512 MiB heap", "small heap", Some(1.50)),
     ("call", "after a crash", "after a call", Some(3.00)),
@@ -67,7 +72,9 @@ impl Figure {
     }
 
     fn line(&self) -> String {
-        let limit = self.limit.map_or("-".to_owned(), |limit| format!("{limit:.2}"));
+        let limit = self
+            .limit
+            .map_or("-".to_owned(), |limit| format!("{limit:.2}"));
         let missed = if self.is_within() { "" } else { "  missed" };
         format!(
             "{:<22} {:<14} {:>10} {:>26} {:>7.3} {limit:>6}{missed}",
@@ -96,7 +103,9 @@ pub(crate) fn run(as_json: bool) -> Result<()> {
             "{:<22} {:<14} {:>10} {:>26} {:>7} {:>6}",
             "case", "host", "ns", "baseline", "ratio", "limit"
         ));
-        figures.iter().for_each(|figure| progress::print(&figure.line()));
+        figures
+            .iter()
+            .for_each(|figure| progress::print(&figure.line()));
     }
     let missed = figures.iter().filter(|figure| !figure.is_within()).count();
     ensure!(missed == 0, "{missed} limits are missed");
@@ -127,7 +136,11 @@ fn measure(program: &Path, mode: &str, rounds: &mut Rounds) -> Result<()> {
     })?;
     let said = String::from_utf8_lossy(&output.stderr);
     said.lines().for_each(progress::note);
-    ensure!(output.status.success(), "the benchmark failed ({})", output.status);
+    ensure!(
+        output.status.success(),
+        "the benchmark failed ({})",
+        output.status
+    );
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         if let Some((case, host, ns)) = sample(line) {
             rounds.entry((case, host)).or_default().push(ns);

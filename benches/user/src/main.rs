@@ -36,10 +36,12 @@ fn main() -> Result<()> {
     match *arguments {
         ["pinned"] => {
             pin()?;
+            come_first();
             trips::measure("")?;
             starts::measure()
         }
         ["unpinned"] => {
+            come_first();
             calls::recovery()?;
             trips::measure(", unpinned")
         }
@@ -49,20 +51,23 @@ fn main() -> Result<()> {
     }
 }
 
-/// Keeps this program, and all that it starts from now on, on one processor: the last that it may use. Where that is permitted they
-/// are in the real-time class too, all with one priority, so that nothing but them is measured.
+/// Keeps this program, and all that it starts from now on, on one processor: the last that it may use.
 fn pin() -> Result<()> {
     let allowed = sched_getaffinity(None)?;
     let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu));
     let mut one = CpuSet::new();
     one.set(last.unwrap_or(0));
-    sched_setaffinity(None, &one)?;
+    Ok(sched_setaffinity(None, &one)?)
+}
+
+/// Puts this program, and all that it starts from now on, in the real-time class where that is permitted, all with one priority: so
+/// nothing but them is measured.
+fn come_first() {
     let first = libc::sched_param { sched_priority: 1 };
     // SAFETY: changes how this thread is scheduled, and reads one struct.
     if unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const first) } < 0 {
         eprintln!("not in the real-time class: what else runs here is measured too");
     }
-    Ok(())
 }
 
 /// Something that can be timed: once over, with what has to be done before or after left out.
