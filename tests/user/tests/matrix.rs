@@ -9,8 +9,8 @@ use umd_testkit::hostile::Start;
 use umd_testkit::matrix::{
     Behaviour, By, Contained, Fate, How, MATRIX, Outcome, Program, ROOM, errno,
 };
-use umd_user_tests::HOSTILE;
 use umd_user_tests::rig::{adopt_orphans, again_as_an_ordinary_user, children, is_root, turn};
+use umd_user_tests::{HOSTILE, sys};
 
 /// For those that answer at once: they are to be far from it.
 const LONG: Duration = Duration::from_secs(10);
@@ -56,7 +56,10 @@ fn contained(lockdown: Lockdown, expected: impl Fn(&Behaviour) -> Option<Contain
             continue;
         };
         count += 1;
-        match run(lockdown, behaviour, expected) {
+        let result = run(lockdown, behaviour, expected);
+        // Whoever is left would be in the way of the others.
+        children().into_iter().for_each(sys::end);
+        match result {
             Ok(()) => good += 1,
             Err(error) => writeln!(wrong, "{}: {error}", behaviour.name).unwrap(),
         }
