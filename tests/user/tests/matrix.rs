@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every misbehaviour of the hostile handler: what the caller gets and by when, what becomes of the handler, that the next request is
 //! served, and that no process is left. What is expected stands in `umd_testkit::matrix`, as for the kernel's host.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
