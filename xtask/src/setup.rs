@@ -23,6 +23,9 @@ pub(crate) const VM: &[&str] = &[
     "qemu-system-x86",
 ];
 
+/// What the tests of the user-space host look at its system calls with.
+pub(crate) const USER: &[&str] = &["strace"];
+
 /// What it takes to build the fuzz targets: the fuzzer is C++.
 pub(crate) const FUZZ: &[&str] = &["g++", "libc6-dev"];
 
@@ -37,6 +40,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("busybox-static", "busybox"),
     ("iptables", "xtables-legacy-multi"),
     ("qemu-system-x86", "qemu-system-x86_64"),
+    ("strace", "strace"),
 ];
 
 /// How to go about set-up.

@@ -84,6 +84,16 @@ pub fn reap_any() -> Option<u32> {
     u32::try_from(pid).ok()
 }
 
+/// Kills a child, and reaps it.
+pub fn end(child: u32) {
+    let child = child as libc::pid_t;
+    // SAFETY: writes no status.
+    unsafe {
+        libc::kill(child, libc::SIGKILL);
+        libc::waitpid(child, null_mut(), 0);
+    }
+}
+
 /// Runs `body` in a copy of this process, which then ends: whether it said that all is well.
 pub fn in_a_copy(body: impl FnOnce() -> bool) -> bool {
     // SAFETY: the copy has this thread only. It runs Rust code that takes no lock another thread may have, but the C

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a handler's process does between its making and its executable, while it shares our memory: the code itself, the system calls that
 //! it makes, and what it costs in a large program.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};

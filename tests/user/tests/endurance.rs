@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A program with a host in it, for long, and while all sorts of things happen to it. Each test has a process of its own, since it counts
 //! what the process has, or changes it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};

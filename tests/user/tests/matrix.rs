@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Every misbehaviour of the hostile handler: what the caller gets and by when, what becomes of the handler, that the next request is
 //! served, and that no process is left. What is expected stands in `umd_testkit::matrix`, as for the kernel's host.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -9,8 +10,8 @@ use umd_testkit::hostile::Start;
 use umd_testkit::matrix::{
     Behaviour, By, Contained, Fate, How, MATRIX, Outcome, Program, ROOM, errno,
 };
-use umd_user_tests::HOSTILE;
 use umd_user_tests::rig::{adopt_orphans, again_as_an_ordinary_user, children, is_root, turn};
+use umd_user_tests::{HOSTILE, sys};
 
 /// For those that answer at once: they are to be far from it.
 const LONG: Duration = Duration::from_secs(10);
@@ -56,7 +57,10 @@ fn contained(lockdown: Lockdown, expected: impl Fn(&Behaviour) -> Option<Contain
             continue;
         };
         count += 1;
-        match run(lockdown, behaviour, expected) {
+        let result = run(lockdown, behaviour, expected);
+        // Whoever is left would be in the way of the others.
+        children().into_iter().for_each(sys::end);
+        match result {
             Ok(()) => good += 1,
             Err(error) => writeln!(wrong, "{}: {error}", behaviour.name).unwrap(),
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Programs that may not do all that a host would like to: in containers, without `/proc`, without executable memory. Each is a process of its
 //! own. What a filter denies is denied as container engines do it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::fd::AsRawFd as _;
 use std::process::Command;

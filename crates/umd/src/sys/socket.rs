@@ -3,7 +3,7 @@
 
 use rustix::fd::AsFd;
 use rustix::io::Errno;
-use rustix::ioctl::{Getter, ioctl};
+use rustix::ioctl::{Getter, Opcode, ioctl};
 use rustix::net::{
     RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendFlags, recv, recvmsg, send, sendmsg,
 };
@@ -61,7 +61,7 @@ pub(crate) fn receive_all(
 }
 
 /// TIOCOUTQ, which sockets call SIOCOUTQ, as in unix(7).
-const SIOCOUTQ: u32 = 0x5411;
+const SIOCOUTQ: Opcode = 0x5411;
 
 /// What is on its way still, in the kernel's measure: 0 is nothing.
 pub(crate) fn unread(socket: impl AsFd) -> Option<c_int> {
