@@ -25,6 +25,7 @@ pub mod errno {
     pub const EINVAL: i32 = 22;
     pub const EMFILE: i32 = 24;
     pub const EROFS: i32 = 30;
+    pub const ENOSYS: i32 = 38;
     pub const EBADMSG: i32 = 74;
     pub const ECONNRESET: i32 = 104;
     pub const ETIMEDOUT: i32 = 110;
@@ -45,6 +46,7 @@ pub mod errno {
             EINVAL => "EINVAL",
             EMFILE => "EMFILE",
             EROFS => "EROFS",
+            ENOSYS => "ENOSYS",
             EBADMSG => "EBADMSG",
             ECONNRESET => "ECONNRESET",
             ETIMEDOUT => "ETIMEDOUT",
@@ -56,7 +58,7 @@ pub mod errno {
 
 use errno::{
     EACCES, EAGAIN, EBADF, EBADMSG, ECONNREFUSED, ECONNRESET, EFAULT, EINVAL, EMFILE, ENOENT,
-    ENOMEM, EPERM, EROFS, ESRCH, ETIMEDOUT,
+    ENOMEM, ENOSYS, EPERM, EROFS, ESRCH, ETIMEDOUT,
 };
 
 /// In the place of an errno: it succeeded.
@@ -779,14 +781,14 @@ pub const MATRIX: &[Behaviour] = &[
             "init_module" => EPERM,
             "finit_module" => EPERM,
             "delete_module" => EPERM,
-            "kexec_load" => EPERM,
+            "kexec_load" => EPERM | ENOSYS,
             "reboot" => EPERM,
             "settimeofday" => EPERM,
             "clock_settime" => EPERM,
             "sethostname" => EPERM,
             "swapon" => EPERM,
-            "iopl" => EPERM,
-            "ioperm" => EPERM,
+            "iopl" => EPERM | ENOSYS,
+            "ioperm" => EPERM | ENOSYS,
             "syslog" => EPERM,
         },
     ),
