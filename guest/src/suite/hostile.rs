@@ -18,7 +18,7 @@ use crate::driver::Driver;
 use crate::harness::{Context, Mode, Test, Topic, test, test_row};
 use crate::process;
 use crate::session::{self, Answer, Session};
-use crate::time::{ms, timed, until};
+use crate::time::{ms, slowness, timed, until};
 
 /// All of them, as a handler finds things after its lockdown.
 pub(crate) const STRICT: Topic = Topic {
@@ -162,12 +162,16 @@ fn dead() -> BTreeSet<i32> {
 
 /// Short, for many are waited for; but a start is work, and has 500 ms at most.
 fn deadline(context: &Context, behaviour: &Behaviour) -> Duration {
-    match (context.mode, behaviour.how) {
+    let usual = match (context.mode, behaviour.how) {
         (Mode::Deterministic, _) => ms(40),
-        (Mode::Smp | Mode::NoBpf, How::Start(_)) => ms(450),
+        (Mode::Smp | Mode::NoBpf, How::Start(_)) => MOST,
         (Mode::Smp | Mode::NoBpf, _) => ms(300),
-    }
+    };
+    MOST.min(slowness() * usual)
 }
+
+/// Within the start deadline of umd_test's drivers.
+const MOST: Duration = ms(450);
 
 /// Is the handler where it should be?
 fn fate(driver: Driver, old: Option<i32>, fate: Fate) -> Result<()> {
