@@ -37,7 +37,6 @@ errnos! {
     EEXIST = 17, "File exists.";
     ENODEV = 19, "No such device.";
     EINVAL = 22, "Invalid argument.";
-    ENOSPC = 28, "No space left on device.";
     EPIPE = 32, "Broken pipe.";
     EBADMSG = 74, "Bad message.";
     EMSGSIZE = 90, "Message too long.";

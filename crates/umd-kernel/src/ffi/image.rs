@@ -77,11 +77,7 @@ impl Image {
         // INVARIANT: just made.
         NonNull::new(image)
             .map(Self)
-            .ok_or_else(|| match super::errno(error) {
-                // What a tmpfs says where it gets no memory: nothing else bounds this one.
-                Errno::ENOSPC => Errno::ENOMEM,
-                errno => errno,
-            })
+            .ok_or_else(|| super::errno(error))
     }
 
     /// The address of its mount, by which C knows it.
