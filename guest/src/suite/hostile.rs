@@ -160,18 +160,16 @@ fn dead() -> BTreeSet<i32> {
     pids.into_iter().collect()
 }
 
-/// Short, for many are waited for; but a start is work, and has 500 ms at most.
+/// Short, for many are waited for; but a start is work, and has its own deadline at most.
 fn deadline(context: &Context, behaviour: &Behaviour) -> Duration {
+    let most = session::start_deadline() - ms(50);
     let usual = match (context.mode, behaviour.how) {
         (Mode::Deterministic, _) => ms(40),
-        (Mode::Smp | Mode::NoBpf, How::Start(_)) => MOST,
+        (Mode::Smp | Mode::NoBpf, How::Start(_)) => most,
         (Mode::Smp | Mode::NoBpf, _) => ms(300),
     };
-    MOST.min(slowness() * usual)
+    most.min(slowness() * usual)
 }
-
-/// Within the start deadline of umd_test's drivers.
-const MOST: Duration = ms(450);
 
 /// Is the handler where it should be?
 fn fate(driver: Driver, old: Option<i32>, fate: Fate) -> Result<()> {

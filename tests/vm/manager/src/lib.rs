@@ -40,7 +40,7 @@ const BLOB_MAX: usize = 4 << 20;
 
 const POLICY: Policy = Policy {
     deadline: Span::from_millis(500),
-    start_deadline: Span::from_millis(500),
+    start_deadline: Span::from_millis(if cfg!(feature = "slow") { 2_000 } else { 500 }),
     ..Policy::DEFAULT
 };
 
