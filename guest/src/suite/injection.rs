@@ -379,6 +379,14 @@ fn c_api(_: &Context) -> Result<()> {
                 &["cleanup 0", "unload 0"],
             ),
         ] {
+            // All that an exchange asks for is its caller's.
+            if below != ALL
+                && ["ask", "write"]
+                    .iter()
+                    .any(|word| command.starts_with(word))
+            {
+                continue;
+            }
             let prepare = || {
                 before
                     .iter()
