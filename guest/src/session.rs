@@ -15,8 +15,8 @@ pub(crate) const MODULE: &str = "umd_test";
 
 const PATH: &str = "/sys/kernel/security/umd_test";
 
-/// The start deadline of its drivers: for a slow machine it is built with another.
-pub(crate) fn start_deadline() -> Duration {
+/// The deadline of its drivers, and of their starts: for a slow machine it is built with another.
+pub(crate) fn deadline() -> Duration {
     ms(if slowness() > 1 { 2_000 } else { 500 })
 }
 

@@ -91,6 +91,7 @@ fn killed_working(context: &Context) -> Result<()> {
     let driver = Driver("hostile");
     let session = Session::load(driver.0)?;
     session.echo()?;
+    driver.set("deadline_ms", "500")?;
     let pid = driver.pid()?;
     let begin = Instant::now();
     let actor = waiting(Actor::send(&session, "call 64 spin")?)?;
@@ -361,6 +362,7 @@ fn fifo(context: &Context) -> Result<()> {
     let driver = Driver("hostile");
     let session = Session::load(driver.0)?;
     session.echo()?;
+    driver.set("deadline_ms", "500")?;
     let pid = driver.pid()?;
     let all = sched_getaffinity(None)?;
     let mut first = CpuSet::new();

@@ -162,7 +162,7 @@ fn dead() -> BTreeSet<i32> {
 
 /// Short, for many are waited for; but a start is work, and has its own deadline at most.
 fn deadline(context: &Context, behaviour: &Behaviour) -> Duration {
-    let most = session::start_deadline() - ms(50);
+    let most = session::deadline() - ms(50);
     let usual = match (context.mode, behaviour.how) {
         (Mode::Deterministic, _) => ms(40),
         (Mode::Smp | Mode::NoBpf, How::Start(_)) => most,
