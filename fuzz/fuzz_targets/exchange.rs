@@ -13,7 +13,7 @@ mod support;
 use host::{Birth, Deed, Happening, Host, Script as Life};
 use libfuzzer_sys::fuzz_target;
 use support::Event;
-use umd_core::error::{Errno, Error};
+use umd_core::error::{Errno, Error, LockdownCheck};
 use umd_core::exchange::{replenish, start};
 use umd_core::frame::Header;
 use umd_core::host::Turnstile;
@@ -45,7 +45,7 @@ fn birth(script: &mut Script<'_>) -> Birth {
         2 => Birth::Dies,
         3 => Birth::Silent,
         4 => Birth::Babbles,
-        5 => Birth::Keeps,
+        5 => Birth::Keeps(LockdownCheck::Capabilities),
         6 => Birth::Sick,
         _ => Birth::Meanwhile(happening(script)),
     }

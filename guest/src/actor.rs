@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::{attack, iptables};
 
@@ -25,8 +26,8 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
     let result = match words {
         ["write", path, text] => write(path, text),
         ["send", text] => send(text),
-        ["later", millis, text] => sleep(millis).and_then(|()| send(text)),
-        ["spin", after, millis] => sleep(after).and_then(|()| spin(millis)),
+        ["at", moment, text] => sleep_until(moment).and_then(|()| send(text)),
+        ["spin", moment, millis] => sleep_until(moment).and_then(|()| spin(millis)),
         ["read", path] => File::open(path).map(drop).map_err(errno),
         ["getfd", pid] => get_fd(pid),
         ["insert", path, parameters] => insert(path, parameters),
@@ -58,8 +59,18 @@ fn number(millis: &str) -> Result<Duration, Errno> {
         .map_err(|_| Errno::INVAL)
 }
 
-fn sleep(millis: &str) -> Result<(), Errno> {
-    number(millis).map(std::thread::sleep)
+/// The moment that is so far away, on a clock that all processes have in common.
+pub(crate) fn moment(away: Duration) -> String {
+    (clock() + away).as_millis().to_string()
+}
+
+fn clock() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::try_from(now).unwrap_or_default()
+}
+
+fn sleep_until(moment: &str) -> Result<(), Errno> {
+    number(moment).map(|moment| std::thread::sleep(moment.saturating_sub(clock())))
 }
 
 /// Computes for so long.

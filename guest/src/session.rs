@@ -3,14 +3,22 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::io::Errno;
+
+use crate::time::{ms, slowness};
 
 /// Its module.
 pub(crate) const MODULE: &str = "umd_test";
 
 const PATH: &str = "/sys/kernel/security/umd_test";
+
+/// The deadline of its drivers, and of their starts: for a slow machine it is built with another.
+pub(crate) fn deadline() -> Duration {
+    ms(if slowness() > 1 { 2_000 } else { 500 })
+}
 
 /// Room for the reply to a call, where its length does not matter.
 const ROOM: usize = 64;

@@ -160,6 +160,9 @@ struct umd_image *umd_image_new(const char *name, const void *data, size_t len,
 
 	kern_unmount(image->mount);
 free_image:
+	/* That is what a tmpfs says where it gets no memory; this one has no other bounds. */
+	if (*error == -ENOSPC)
+		*error = -ENOMEM;
 	kfree(image->name);
 	kfree(image);
 	return NULL;

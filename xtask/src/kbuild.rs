@@ -128,10 +128,18 @@ fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
     let mut symbols = kernel_symbols;
     let umd_symvers = umd.path.join("Module.symvers");
     symbols.extend(exported(&umd_symvers)?);
+    let slow: &[&str] = if kernel.needs.slowness > 1 {
+        &["slow"]
+    } else {
+        &[]
+    };
     // One after the other, for they share crates; the kernel's builds then run side by side.
     let objects = DRIVERS
         .iter()
-        .map(|driver| builder.object(driver.name, &root.join(driver.manager), &[]))
+        .map(|driver| {
+            let features = if driver.shipped { &[] } else { slow };
+            builder.object(driver.name, &root.join(driver.manager), features)
+        })
         .collect::<Result<Vec<_>>>()?;
     let folders = thread::scope(|scope| {
         let jobs: Vec<_> = DRIVERS

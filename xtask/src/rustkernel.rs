@@ -182,7 +182,8 @@ impl Builder {
         features: &[&str],
     ) -> Result<PathBuf> {
         let package = self.package(directory)?;
-        let out = self.home.join("modules").join(module);
+        let variant = [&[module], features].concat().join("-");
+        let out = self.home.join("modules").join(variant);
         let archive = out.join(format!("lib{}.a", package.crate_name));
         let object = out.join("rust.o");
         let compiled = self.compile(package, "staticlib", &archive, features)?;

@@ -119,6 +119,8 @@ pub enum LockdownCheck {
     Seccomp,
     /// It holds a descriptor of something other than its channel.
     Files,
+    /// The host had no memory for new credentials: no fault of the handler's.
+    Memory,
 }
 
 /// Why a handler could not be brought into service.
@@ -184,6 +186,7 @@ impl StartError {
             Self::Died => Errno::ECONNREFUSED,
             Self::TimedOut => Errno::ETIMEDOUT,
             Self::Hello(_) | Self::Health(_) => Errno::EBADMSG,
+            Self::Lockdown(LockdownCheck::Memory) => Errno::ENOMEM,
             Self::Lockdown(_) => Errno::EPERM,
             Self::Aborted => Errno::ESHUTDOWN,
             Self::Interrupted => Errno::EINTR,
@@ -359,6 +362,7 @@ impl LockdownCheck {
             Self::NoNewPrivs => "lockdown: no_new_privs is off",
             Self::Seccomp => "lockdown: seccomp is in another mode",
             Self::Files => "lockdown: handler has another file open",
+            Self::Memory => "lockdown: no memory for the handler's credentials",
         }
     }
 
@@ -371,6 +375,7 @@ impl LockdownCheck {
             3 => Self::NoNewPrivs,
             4 => Self::Seccomp,
             5 => Self::Files,
+            6 => Self::Memory,
             _ => return None,
         })
     }

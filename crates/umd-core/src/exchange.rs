@@ -9,7 +9,7 @@
 //! have acted on it: another one is asked, once. A handler that had read it may have acted: the caller is told
 //! so ([`Error::ConnectionReset`]), and the request is never delivered again.
 
-use crate::error::{Errno, Error, Seen, StartError};
+use crate::error::{Errno, Error, LockdownCheck, Seen, StartError};
 use crate::host::{Host, Interrupted, Lost, Processes};
 use crate::lifecycle::{Admission, Served, Supply, Ticket, WorkerId};
 use crate::policy::{Instant, Span};
@@ -111,7 +111,8 @@ fn bury<const SLOTS: usize, H: Host<SLOTS>>(host: &H, worker: WorkerId, error: S
     host.update(|lifecycle| match error {
         StartError::Aborted | StartError::Interrupted => lifecycle.retire(worker),
         // The host's own troubles, which pass.
-        StartError::Exec(Errno::ENOMEM | Errno::EAGAIN | Errno::EBUSY) => lifecycle.retire(worker),
+        StartError::Exec(Errno::ENOMEM | Errno::EAGAIN | Errno::EBUSY)
+        | StartError::Lockdown(LockdownCheck::Memory) => lifecycle.retire(worker),
         _ => lifecycle.died(worker, now),
     });
 }
@@ -329,7 +330,9 @@ impl<'h, const SLOTS: usize, H: Host<SLOTS>> Journey<'h, SLOTS, H> {
         let now = self.host.now();
         let unloading = self.host.update(|lifecycle| {
             match ended {
-                Ended::Aborted(_) => lifecycle.retire(worker),
+                Ended::Aborted(_) | Ended::Lockdown(LockdownCheck::Memory) => {
+                    lifecycle.retire(worker)
+                }
                 _ => lifecycle.died(worker, now),
             };
             lifecycle.is_unloading()

@@ -239,7 +239,7 @@ fn a_failed_start_says_why() {
         (Birth::Silent, StartError::TimedOut),
         (Birth::Babbles, StartError::Hello(Violation::Magic)),
         (
-            Birth::Keeps,
+            Birth::Keeps(LockdownCheck::Capabilities),
             StartError::Lockdown(LockdownCheck::Capabilities),
         ),
         (Birth::Sick, StartError::Health(Errno::EIO)),
@@ -323,6 +323,18 @@ fn an_image_that_cannot_be_executed_ends_in_failure_that_is_fast() {
     assert_eq!(start(&host), Err(Error::Failed));
     assert_eq!(host.now(), begin, "failed slowly");
     assert_eq!(host.last_error(), Some(Error::Failed));
+}
+
+#[test]
+fn a_handler_is_not_blamed_for_memory_that_the_host_has_not() {
+    let host = one();
+    let error = Error::Start(StartError::Lockdown(LockdownCheck::Memory));
+    assert_eq!(error.errno(), Errno::ENOMEM);
+    for _ in 0..2 * RestartPolicy::DEFAULT.budget {
+        host.birth(Birth::Keeps(LockdownCheck::Memory));
+        assert_eq!(host.call(b"1"), Err(error));
+    }
+    assert!(host.call(b"1").is_ok());
 }
 
 #[test]

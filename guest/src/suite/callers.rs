@@ -18,7 +18,7 @@ use crate::process;
 use crate::sample::{self, DRIVER, Offsets};
 use crate::session::{self, Session};
 use crate::suite::trace;
-use crate::time::{ms, timed, until};
+use crate::time::{ms, slowness, timed, until};
 
 pub(crate) const TOPIC: Topic = Topic {
     name: "callers",
@@ -91,6 +91,7 @@ fn killed_working(context: &Context) -> Result<()> {
     let driver = Driver("hostile");
     let session = Session::load(driver.0)?;
     session.echo()?;
+    driver.set("deadline_ms", "500")?;
     let pid = driver.pid()?;
     let begin = Instant::now();
     let actor = waiting(Actor::send(&session, "call 64 spin")?)?;
@@ -293,6 +294,9 @@ const KILLS: u32 = 20;
 fn killed_at_random(_: &Context) -> Result<()> {
     let over = AtomicBool::new(false);
     let (served, lost) = (AtomicU32::new(0), AtomicU32::new(0));
+    // Ten in a queue, and a start before each second answer.
+    let patience = (slowness() * ms(1_000)).as_millis().to_string();
+    DRIVER.set("deadline_ms", &patience)?;
     let wrong = Mutex::new(Vec::new());
     let mut kills = 0;
     thread::scope(|scope| {
@@ -331,6 +335,7 @@ fn killed_at_random(_: &Context) -> Result<()> {
         }
         over.store(true, Ordering::Relaxed);
     });
+    DRIVER.set("deadline_ms", "1000")?;
     let (served, lost) = (served.into_inner(), lost.into_inner());
     let wrong = wrong.into_inner().unwrap_or_default();
     ensure!(
@@ -357,6 +362,7 @@ fn fifo(context: &Context) -> Result<()> {
     let driver = Driver("hostile");
     let session = Session::load(driver.0)?;
     session.echo()?;
+    driver.set("deadline_ms", "500")?;
     let pid = driver.pid()?;
     let all = sched_getaffinity(None)?;
     let mut first = CpuSet::new();

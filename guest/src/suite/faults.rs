@@ -46,9 +46,6 @@ pub(crate) const TOPIC: Topic = Topic {
     ],
 };
 
-/// The deadline of umd_test's drivers.
-const DEADLINE: std::time::Duration = ms(500);
-
 const DRIVER: Driver = Driver("hostile");
 
 const IN_HAND: &str = "handler died with the request in hand";
@@ -85,7 +82,7 @@ fn late(context: &Context, request: &str) -> Result<()> {
     let (session, pid) = ready()?;
     let (answer, took) = timed(|| session.call(request));
     answer?.refused(Errno::TIMEDOUT, "deadline passed, request read")?;
-    context.at_deadline(DEADLINE, took)?;
+    context.at_deadline(session::deadline(), took)?;
     DRIVER.expect("timeouts", "1")?;
     DRIVER.await_value("last_exit", "signal 9")?;
     let (next, took) = timed(|| replaced(&session, pid));
@@ -209,7 +206,7 @@ fn stopped(context: &Context) -> Result<()> {
     })?;
     let (answer, took) = timed(|| session.call("echo x"));
     answer?.refused(Errno::TIMEDOUT, "deadline passed, request unread")?;
-    context.at_deadline(DEADLINE, took)?;
+    context.at_deadline(session::deadline(), took)?;
     DRIVER.await_value("last_exit", "signal 9")?;
     replaced(&session, pid)
 }

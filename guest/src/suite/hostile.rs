@@ -18,7 +18,7 @@ use crate::driver::Driver;
 use crate::harness::{Context, Mode, Test, Topic, test, test_row};
 use crate::process;
 use crate::session::{self, Answer, Session};
-use crate::time::{ms, timed, until};
+use crate::time::{ms, slowness, timed, until};
 
 /// All of them, as a handler finds things after its lockdown.
 pub(crate) const STRICT: Topic = Topic {
@@ -160,13 +160,15 @@ fn dead() -> BTreeSet<i32> {
     pids.into_iter().collect()
 }
 
-/// Short, for many are waited for; but a start is work, and has 500 ms at most.
+/// Short, for many are waited for; but a start is work, and has its own deadline at most.
 fn deadline(context: &Context, behaviour: &Behaviour) -> Duration {
-    match (context.mode, behaviour.how) {
+    let most = session::deadline() - ms(50);
+    let usual = match (context.mode, behaviour.how) {
         (Mode::Deterministic, _) => ms(40),
-        (Mode::Smp | Mode::NoBpf, How::Start(_)) => ms(450),
+        (Mode::Smp | Mode::NoBpf, How::Start(_)) => most,
         (Mode::Smp | Mode::NoBpf, _) => ms(300),
-    }
+    };
+    most.min(slowness() * usual)
 }
 
 /// Is the handler where it should be?

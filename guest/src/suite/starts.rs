@@ -45,9 +45,6 @@ pub(crate) const TOPIC: Topic = Topic {
     ],
 };
 
-/// The start deadline of umd_test's drivers.
-const START_DEADLINE: std::time::Duration = ms(500);
-
 /// The start fails in this way, tells why, and leaves no handler in service.
 fn fails_with(name: &'static str, errno: Errno, words: &str) -> Result<Session> {
     let session = Session::load(name)?;
@@ -82,7 +79,7 @@ fn silent(context: &Context) -> Result<()> {
     let session = Session::load("hostile-silent")?;
     let (answer, took) = timed(|| session.start());
     answer?.refused(Errno::TIMEDOUT, "not ready within the start deadline")?;
-    context.at_deadline(START_DEADLINE, took)?;
+    context.at_deadline(session::deadline(), took)?;
     Driver("hostile-silent").await_value("last_exit", "signal 9")?;
     Driver("hostile-silent").expect("pid", "0")
 }
@@ -275,6 +272,7 @@ fn back_off(context: &Context) -> Result<()> {
     refused(&answer?)?;
     context.at_deadline(ms(290), took)?;
     driver.expect("starts", "4")?;
+    driver.set("deadline_ms", "500")?;
     let (answer, took) = timed(|| session.call("echo x"));
     answer?.refused(Errno::TIMEDOUT, "deadline passed, request unread")?;
     context.at_deadline(ms(500), took)?;

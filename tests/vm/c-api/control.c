@@ -21,6 +21,9 @@
 
 #define COMMAND_MAX 8192
 
+/* Where memory is refused, it is not this module that is to notice: before a call, or after one that was made. */
+#define SURE (GFP_KERNEL | __GFP_NOFAIL)
+
 BLOB(statically, ".rodata", STATIC_HANDLER);
 BLOB(dynamically, ".rodata", DYNAMIC_HANDLER);
 
@@ -78,9 +81,7 @@ bool asked_of(char **words, void **in, unsigned int *in_len, unsigned int *out_l
 	*in = NULL;
 	if (!*in_len)
 		return true;
-	bytes = kvmalloc(*in_len, GFP_KERNEL);
-	if (!bytes)
-		return false;
+	bytes = kvmalloc(*in_len, SURE);
 	for (unsigned int place = 0; place < *in_len; place++)
 		bytes[place] = place + (place >> 8);
 	memcpy(bytes, &asked, min_t(size_t, *in_len, sizeof(asked)));
@@ -102,23 +103,19 @@ int keep(struct session *session, const void *data, size_t len)
 }
 
 /* Puts the number in front of what there is. */
-static int number_first(struct session *session, long number)
+static void number_first(struct session *session, long number)
 {
 	char *data = session->data;
 	size_t len = session->len;
 	char line[24];
 	int count = scnprintf(line, sizeof(line), "%ld\n", number);
 
-	session->data = kvmalloc(count + len, GFP_KERNEL);
-	session->len = 0;
-	if (session->data) {
-		memcpy(session->data, line, count);
-		if (len)
-			memcpy(session->data + count, data, len);
-		session->len = count + len;
-	}
+	session->data = kvmalloc(count + len, SURE);
+	memcpy(session->data, line, count);
+	if (len)
+		memcpy(session->data + count, data, len);
+	session->len = count + len;
 	kvfree(data);
-	return session->data ? 0 : -ENOMEM;
 }
 
 static long run(struct session *session, int count, char **words)
@@ -156,7 +153,7 @@ static ssize_t control_write(struct file *file, const char __user *from, size_t 
 	ret = run(session, count, words);
 	argv_free(words);
 	if (ret >= 0)
-		ret = number_first(session, ret);
+		number_first(session, ret);
 	return ret < 0 ? ret : length;
 }
 

@@ -28,7 +28,7 @@ pub(crate) enum Birth {
     /// It says something else.
     Babbles,
     /// It keeps a capability.
-    Keeps,
+    Keeps(LockdownCheck),
     /// It fails the health check.
     Sick,
     /// While it starts, this happens.
@@ -491,7 +491,7 @@ impl<const SLOTS: usize> Processes for Host<SLOTS> {
                 assert_eq!(self.write(id, b"Hello, who are you?"), [Event::Kill]);
                 return Err(StartError::Hello(Violation::Magic));
             }
-            Birth::Keeps => return Err(StartError::Lockdown(LockdownCheck::Capabilities)),
+            Birth::Keeps(check) => return Err(StartError::Lockdown(check)),
             Birth::Sick => return Err(StartError::Health(Errno::EIO)),
             Birth::Meanwhile(happening) => {
                 self.happen(id, happening);

@@ -43,7 +43,7 @@ fn confine_strictly(process: &Process) -> Result<(), LockdownCheck> {
     check(task::has_no_capabilities(), LockdownCheck::Capabilities)?;
     check(task::has_no_new_privs(), LockdownCheck::NoNewPrivs)?;
     check(task::has_only(process), LockdownCheck::Files)?;
-    check(task::drop_bounding_set(), LockdownCheck::Capabilities)?;
+    check(task::drop_bounding_set(), LockdownCheck::Memory)?;
     check(task::set_strict(), LockdownCheck::Seccomp)?;
     task::release();
     Ok(())
@@ -58,7 +58,7 @@ fn confine_launched() -> Result<(), LockdownCheck> {
     check(task::has_no_capabilities(), LockdownCheck::Capabilities)?;
     check(task::has_no_new_privs(), LockdownCheck::NoNewPrivs)?;
     check(task::has_filter(), LockdownCheck::Seccomp)?;
-    check(task::drop_bounding_set(), LockdownCheck::Capabilities)
+    check(task::drop_bounding_set(), LockdownCheck::Memory)
 }
 
 fn check(passed: bool, check: LockdownCheck) -> Result<(), LockdownCheck> {

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use super::{Managed, Process, failed};
 use crate::c_api::{self, Api};
 use crate::harness::{Context, Topic, test};
-use crate::time::{ms, timed, until};
+use crate::time::{ms, slowness, timed, until};
 use crate::{driver, modules, process};
 
 pub(crate) const TOPIC: Topic = Topic {
@@ -104,7 +104,7 @@ fn null_buffers(context: &Context) -> Result<()> {
 }
 
 fn null_mgmt(context: &Context) -> Result<()> {
-    let managed = Managed::loaded("c-null", "ok", 300)?;
+    let managed = Managed::loaded("c-null", "ok", 300 * slowness())?;
     let calls = [
         "m-load - static",
         "m-load-with - static 0 0",

@@ -11,11 +11,11 @@ use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::Managed;
-use crate::actor::Actor;
+use crate::actor::{Actor, moment};
 use crate::c_api::{self, Api};
 use crate::harness::{Context, Topic, test};
 use crate::process;
-use crate::time::ms;
+use crate::time::{ms, slowness};
 
 pub(crate) const TOPIC: Topic = Topic {
     name: "priority",
@@ -80,8 +80,11 @@ fn ask_beside_a_hog(priority: u32) -> Result<(Result<(), Errno>, Duration)> {
     let api = Api::open()?;
     let ask = api.as_fd().try_clone_to_owned()?;
     let (hog, caller) = on_one_processor(managed.pid()?, || {
-        let caller = Actor::fifo(CALLER, ask, &["later", "200", "m-ask 0 e 64 64 0"])?;
-        let hog = Actor::fifo(HOG, Stdio::null(), &["spin", "100", "700"])?;
+        // Both are there by then.
+        let begin = slowness() * ms(100);
+        let words = ["at", &moment(begin + ms(100)), "m-ask 0 e 64 64 0"];
+        let caller = Actor::fifo(CALLER, ask, &words)?;
+        let hog = Actor::fifo(HOG, Stdio::null(), &["spin", &moment(begin), "700"])?;
         Ok((hog, caller))
     })?;
     let (result, text) = caller.wait()?;
@@ -118,7 +121,7 @@ fn taken_back(_: &Context) -> Result<()> {
     let api = Api::open()?;
     // It takes 200 ms to answer.
     let ask = api.as_fd().try_clone_to_owned()?;
-    let caller = Actor::fifo(CALLER, ask, &["later", "0", "m-ask 0 w 64 64 20"])?;
+    let caller = Actor::fifo(CALLER, ask, &["at", "0", "m-ask 0 w 64 64 20"])?;
     let lent = crate::time::until("it has its caller's class", ms(5_000), || {
         policy(pid).is_ok_and(|policy| policy == "1")
     });
@@ -139,7 +142,8 @@ fn deadline(context: &Context) -> Result<()> {
     let api = Api::open()?;
     let ask = api.as_fd().try_clone_to_owned()?;
     let caller = on_one_processor(pid, || {
-        Actor::fifo(CALLER, ask, &["later", "50", "m-ask 0 p 64 64 0"])
+        let words = ["at", &moment(ms(50)), "m-ask 0 p 64 64 0"];
+        Actor::fifo(CALLER, ask, &words)
     })?;
     let (result, text) = caller.wait()?;
     ensure!(result == Err(Errno::TIMEDOUT), "it gave {result:?}");
@@ -154,7 +158,8 @@ fn computes_on(context: &Context) -> Result<()> {
     let api = Api::open()?;
     let ask = api.as_fd().try_clone_to_owned()?;
     let caller = on_one_processor(pid, || {
-        Actor::fifo(CALLER, ask, &["later", "50", "m-ask 0 o 64 64 0"])
+        let words = ["at", &moment(ms(50)), "m-ask 0 o 64 64 0"];
+        Actor::fifo(CALLER, ask, &words)
     })?;
     let (result, text) = caller.wait()?;
     ensure!(result == Ok(()), "it gave {result:?}");

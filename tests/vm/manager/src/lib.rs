@@ -38,9 +38,12 @@ const RESULT_MAX: usize = (1 << 20) + 64;
 /// Longest blob of an open file's own.
 const BLOB_MAX: usize = 4 << 20;
 
+/// Of requests, and of starts.
+const DEADLINE: Span = Span::from_millis(if cfg!(feature = "slow") { 2_000 } else { 500 });
+
 const POLICY: Policy = Policy {
-    deadline: Span::from_millis(500),
-    start_deadline: Span::from_millis(500),
+    deadline: DEADLINE,
+    start_deadline: DEADLINE,
     ..Policy::DEFAULT
 };
 
