@@ -37,6 +37,9 @@ errnos! {
     EEXIST = 17, "File exists.";
     ENODEV = 19, "No such device.";
     EINVAL = 22, "Invalid argument.";
+    ENFILE = 23, "Too many open files in the system.";
+    EMFILE = 24, "Too many open files.";
+    ENOSPC = 28, "No space left.";
     EPIPE = 32, "Broken pipe.";
     EBADMSG = 74, "Bad message.";
     EMSGSIZE = 90, "Message too long.";

@@ -111,7 +111,14 @@ fn bury<const SLOTS: usize, H: Host<SLOTS>>(host: &H, worker: WorkerId, error: S
     host.update(|lifecycle| match error {
         StartError::Aborted | StartError::Interrupted => lifecycle.retire(worker),
         // The host's own troubles, which pass.
-        StartError::Exec(Errno::ENOMEM | Errno::EAGAIN | Errno::EBUSY)
+        StartError::Exec(
+            Errno::ENOMEM
+            | Errno::EAGAIN
+            | Errno::EBUSY
+            | Errno::EMFILE
+            | Errno::ENFILE
+            | Errno::ENOSPC,
+        )
         | StartError::Lockdown(LockdownCheck::Memory) => lifecycle.retire(worker),
         _ => lifecycle.died(worker, now),
     });

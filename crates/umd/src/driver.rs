@@ -28,7 +28,7 @@ use umd_core::host::{Clock, Interrupted, Lost, Processes, Turnstile};
 use umd_core::lifecycle::{Admission, Lifecycle, QUEUE_CAPACITY, Ticket, WorkerId};
 use umd_core::policy::{Instant, Policy, Span};
 use umd_core::proto::Question;
-use umd_core::status::{Denied, ExitStatus};
+use umd_core::status::{Counters, Denied, ExitStatus};
 use umd_core::transfer::{Answer, Ended};
 
 /// Workers and spares of a driver, at most.
@@ -109,6 +109,8 @@ impl Driver {
     ///
     /// See [`Error`]. What a handler that failed had of the request, [`Error::request_was_read`] says.
     pub fn call_bytes(&self, request: &[u8], reply: &mut [u8]) -> Result<usize, Error> {
+        // Before the lock: it may be held for ever, where this was forked.
+        self.at_home()?;
         let limit = self.core.lock().lifecycle.policy().deadline;
         self.call_within(limit, request, reply)
     }
@@ -178,9 +180,14 @@ impl Driver {
     }
 
     /// What the driver tells about itself.
+    ///
+    /// In a process that was forked after the driver was built: nothing, state `forked`.
     pub fn status(&self) -> Status {
+        if self.at_home().is_err() {
+            return Status::new(&self.core.name, "forked", Vec::new(), &Counters::new());
+        }
         let mut shared = self.core.lock();
-        let state = shared.lifecycle.state(now());
+        let state = shared.lifecycle.state(now()).name();
         let pids = shared
             .processes
             .iter()
@@ -192,6 +199,9 @@ impl Driver {
 
     /// What of its lockdown is in force on the handlers that are in service.
     pub fn reports(&self) -> Vec<Report> {
+        if self.at_home().is_err() {
+            return Vec::new();
+        }
         let shared = self.core.lock();
         let processes = shared.processes.iter().flatten();
         processes.filter_map(|process| process.report()).collect()
@@ -291,12 +301,13 @@ impl Core {
             let place = ticket.place();
             shared.woken |= 1 << place;
             #[cfg(feature = "tokio")]
-            if let Some(waker) = shared.wakers.get_mut(place).and_then(Option::take) {
-                drop(shared);
-                waker.wake();
-                return;
-            }
+            let waker = shared.wakers.get_mut(place).and_then(Option::take);
             drop(shared);
+            // It may be of somebody who had the place before, and went away: whoever has it now sleeps there.
+            #[cfg(feature = "tokio")]
+            if let Some(waker) = waker {
+                waker.wake();
+            }
             if let Some(turn) = self.turns.get(place) {
                 turn.notify_one();
             }
@@ -372,7 +383,8 @@ impl Core {
             if shared.lifecycle.is_unloading() {
                 return;
             }
-            let pause = until(again).min(Duration::from_secs(3600));
+            // Whatever was missed is seen a second later.
+            let pause = until(again).min(Duration::from_secs(1));
             let same = |shared: &mut Shared| shared.changes == changes;
             drop(self.changed.wait_timeout_while(shared, pause, same));
         }
@@ -475,7 +487,7 @@ impl<'c> Caller<'c> {
         if let Err(errno) = self.core.watch.add(&process) {
             // Nobody would see its end.
             process.abort();
-            process.ended();
+            process.end_unseen();
             return Err(not_executed(errno));
         }
         self.core.watch.expect(deadline);

@@ -11,7 +11,7 @@ use crate::process::{Hello, Process};
 use crate::sys::readiness;
 use crate::time::{span, until};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::RecvFlags;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -59,6 +59,7 @@ impl Driver {
     ///
     /// As [`call_async`](Self::call_async).
     pub async fn call_bytes_async(&self, request: &[u8], reply: &mut [u8]) -> Result<usize, Error> {
+        self.at_home()?;
         self.ask(self.policy().deadline, request, reply).await
     }
 
@@ -196,7 +197,7 @@ impl<'c> Caller<'c> {
         let result = match begun {
             Ok(mut exchange) => {
                 let sent = ready(process, Interest::WRITABLE, || {
-                    process.send_more(&mut exchange, request, SendFlags::DONTWAIT)
+                    process.send_more(&mut exchange, request)
                 });
                 let sent = sent.await;
                 let received = ready(process, Interest::READABLE, || {

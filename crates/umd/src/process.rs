@@ -14,17 +14,18 @@ use crate::driver::Core;
 use crate::error::Exit;
 use crate::look::Status;
 use crate::report::{Item, Mechanism, Report, State, Why};
-use crate::start::{Plan, States};
+use crate::start::{Plan, States, await_end};
 use crate::sys::clone::Child;
 use crate::sys::socket::{receive_all, send_both, unread};
 use crate::time::now;
 use crate::watch::Watch;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, shutdown};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use umd_core::channel::start_error;
@@ -53,8 +54,6 @@ pub(crate) struct Process {
     worker: WorkerId,
     core: Weak<Core>,
     channel: Mutex<Channel>,
-    /// The whole request has left us; whether it has arrived, the socket says.
-    handed_over: AtomicBool,
     /// Until then nobody looks whether it has said something unasked.
     quiet_until: AtomicU64,
     end: Mutex<Option<Exit>>,
@@ -74,6 +73,8 @@ pub(crate) struct Process {
 struct Channel {
     transfer: Transfer,
     last_id: u32,
+    /// The whole request has left us; whether it has arrived, the socket says.
+    handed_over: bool,
     /// The last frame that was sent, header included.
     frame_len: usize,
     /// What the handler says that it was denied.
@@ -110,6 +111,15 @@ pub(crate) struct Exchange {
     length: Option<u32>,
 }
 
+impl Channel {
+    /// The handler has read all that was sent, if all was.
+    fn all_was_read(&mut self) {
+        if self.handed_over {
+            self.transfer.sent(self.frame_len);
+        }
+    }
+}
+
 impl Process {
     /// The record of a process that has just been executed, and has until `deadline` to say hello.
     pub(crate) fn new(
@@ -133,10 +143,10 @@ impl Process {
             channel: Mutex::new(Channel {
                 transfer: Transfer::new(Framing::Framed, deadline),
                 last_id: 0,
+                handed_over: false,
                 frame_len: 0,
                 denied: None,
             }),
-            handed_over: AtomicBool::new(false),
             quiet_until: AtomicU64::new(0),
             end: Mutex::new(None),
             ended: Condvar::new(),
@@ -245,7 +255,7 @@ impl Process {
             .collect();
         let header = Header::orders(u32::try_from(code.len()).unwrap_or(u32::MAX));
         // Where it is gone, the wait for its hello says so.
-        let _ = self.send(&mut 0, &header.encode(), &code, SendFlags::empty());
+        let _ = self.send(&mut 0, &header.encode(), &code);
     }
 
     /// Looks at the process itself: what was asked for is in force, or at least each property of the lockdown has a
@@ -273,11 +283,16 @@ impl Process {
             _ => None,
         };
         note(Mechanism::Seccomp, seen(seccomp));
+        let calls = match seccomp {
+            Some(false) => State::Missing(Why::NotSeen),
+            Some(true) | None => State::Claimed,
+        };
+        note(Mechanism::SystemCalls, calls);
         let no_new_privs = status.no_new_privs.map(|set| set == 1);
         note(Mechanism::NoNewPrivs, seen(no_new_privs));
         let capabilities = status.capabilities.map(|set| set == 0);
         note(Mechanism::Capabilities, seen(capabilities));
-        let ids = match plan.drops_ids() {
+        let ids = match states.drops_ids {
             true => seen(status.uids.zip(status.gids).zip(status.groups).map(
                 |((uids, gids), groups)| uids == [65534; 4] && gids == [65534; 4] && groups == 0,
             )),
@@ -285,7 +300,17 @@ impl Process {
         };
         note(Mechanism::Ids, ids);
         for (mechanism, state) in states.list {
-            note(mechanism, state);
+            let bound = mechanism != Mechanism::ProcessLimit
+                || status.uids.is_none_or(|[real, ..]| real != 0);
+            // Root is under no limit of processes.
+            note(
+                mechanism,
+                if bound {
+                    state
+                } else {
+                    State::Missing(Why::NotPermitted)
+                },
+            );
         }
         for mechanism in [Mechanism::Descriptors, Mechanism::OtherLimits] {
             if report.state(mechanism) == State::NotRequested {
@@ -315,8 +340,12 @@ impl Process {
         deadline: Instant,
     ) -> Result<Answer, Lost> {
         let mut exchange = self.begin(watch, request, reply.len(), deadline)?;
-        // Neither would block: these wait.
-        let _ = self.send_more(&mut exchange, request, SendFlags::empty());
+        // Interrupted, or the end: the next attempt sees which.
+        while self.send_more(&mut exchange, request) == Err(Errno::AGAIN) {
+            let mut room = [PollFd::new(&self.socket, PollFlags::OUT)];
+            let _ = poll(&mut room, None);
+        }
+        // It waits, so there is an answer or an end.
         let _ = self.receive_more(&mut exchange, reply, RecvFlags::empty());
         self.finish()
     }
@@ -344,15 +373,16 @@ impl Process {
     }
 
     /// Sends what is left of the request. Where it cannot be sent, what is received says why. `AGAIN`: there is no room yet.
-    pub(crate) fn send_more(
-        &self,
-        exchange: &mut Exchange,
-        request: &[u8],
-        flags: SendFlags,
-    ) -> Result<(), Errno> {
-        match self.send(&mut exchange.sent, &exchange.request, request, flags) {
+    ///
+    /// Under the lock: whoever ends the exchange decides by what the handler can have read, and nothing is sent after that.
+    pub(crate) fn send_more(&self, exchange: &mut Exchange, request: &[u8]) -> Result<(), Errno> {
+        let mut channel = lock(&self.channel);
+        if channel.transfer.ended().is_some() {
+            return Ok(());
+        }
+        match self.send(&mut exchange.sent, &exchange.request, request) {
             Ok(()) => {
-                self.handed_over.store(true, Ordering::Release);
+                channel.handed_over = true;
                 Ok(())
             }
             Err(Errno::AGAIN) => Err(Errno::AGAIN),
@@ -398,7 +428,7 @@ impl Process {
         let mut channel = lock(&self.channel);
         // 0 is the hello's.
         let id = NonZeroU32::new(channel.last_id.wrapping_add(1)).unwrap_or(NonZeroU32::MIN);
-        self.handed_over.store(false, Ordering::Relaxed);
+        channel.handed_over = false;
         channel
             .transfer
             .submit(id, length, Room::all(room), deadline)?;
@@ -408,13 +438,7 @@ impl Process {
     }
 
     /// What is left of it, or as much as there is room for (`AGAIN`). Fails where nobody reads any more.
-    fn send(
-        &self,
-        sent: &mut usize,
-        header: &[u8],
-        payload: &[u8],
-        flags: SendFlags,
-    ) -> Result<(), Errno> {
+    fn send(&self, sent: &mut usize, header: &[u8], payload: &[u8]) -> Result<(), Errno> {
         while *sent < header.len() + payload.len() {
             let (head, tail) = match header.get(*sent..) {
                 Some(head) => (head, payload),
@@ -423,7 +447,7 @@ impl Process {
                     payload.get(*sent - header.len()..).unwrap_or_default(),
                 ),
             };
-            match send_both(&self.socket, [head, tail], flags) {
+            match send_both(&self.socket, [head, tail], SendFlags::DONTWAIT) {
                 Ok(count) => *sent += count,
                 Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno),
@@ -452,8 +476,9 @@ impl Process {
                 Err(Errno::AGAIN) => return Err(Errno::AGAIN),
                 // The end; or it died and had not read all.
                 Ok(_) => {
-                    self.read_all();
-                    self.closed();
+                    let mut channel = lock(&self.channel);
+                    channel.all_was_read();
+                    channel.transfer.close();
                     return Ok(());
                 }
                 Err(_) => {
@@ -471,6 +496,13 @@ impl Process {
             let frame_len = channel.frame_len;
             if exchange.length.is_none() {
                 if self.last_words(&mut channel, header) {
+                    // What follows is its end, or it goes on talking.
+                    if received > HEADER_LEN {
+                        channel
+                            .transfer
+                            .fail(Ended::Broken(Violation::Unasked, Seen::Read));
+                        return Ok(());
+                    }
                     continue;
                 }
                 if self.is_left_over(&channel, header) {
@@ -530,20 +562,13 @@ impl Process {
         true
     }
 
-    /// What is still on its way the handler has not read.
-    fn see_whether_read(&self) {
-        if unread(&self.socket) == Some(0) {
-            self.read_all();
+    /// The lock, for whoever decides: it is known whether the handler has read the request. What is still on its way it has not.
+    fn lock_knowing(&self) -> MutexGuard<'_, Channel> {
+        let mut channel = lock(&self.channel);
+        if channel.handed_over && unread(&self.socket) == Some(0) {
+            channel.all_was_read();
         }
-    }
-
-    /// The handler has read all that was sent, if all was.
-    fn read_all(&self) {
-        if self.handed_over.load(Ordering::Acquire) {
-            let mut channel = lock(&self.channel);
-            let frame_len = channel.frame_len;
-            channel.transfer.sent(frame_len);
-        }
+        channel
     }
 
     /// No byte comes any more.
@@ -553,8 +578,7 @@ impl Process {
 
     /// The watch looks at the clock: when to look again, if somebody waits.
     pub(crate) fn tick(&self, now: Instant) -> Option<Instant> {
-        self.see_whether_read();
-        let ticked = lock(&self.channel).transfer.tick(now);
+        let ticked = self.lock_knowing().transfer.tick(now);
         match ticked {
             Tick::At(deadline) => Some(deadline),
             Tick::Expired => {
@@ -567,8 +591,7 @@ impl Process {
 
     /// Nobody wants this process any more: it is killed, and whoever waits for it is woken.
     pub(crate) fn abort(&self) {
-        self.see_whether_read();
-        lock(&self.channel).transfer.abort();
+        self.lock_knowing().transfer.abort();
         self.kill();
     }
 
@@ -576,6 +599,12 @@ impl Process {
     fn kill(&self) {
         let _ = pidfd_send_signal(self.pidfd(), Signal::KILL);
         let _ = shutdown(&self.socket, Shutdown::Both);
+    }
+
+    /// Nobody watches it: it is dying, and is reaped here.
+    pub(crate) fn end_unseen(&self) {
+        await_end(&self.child);
+        self.ended();
     }
 
     /// It has ended: the watch reaps it. Somebody who has the channel may live on; it is closed to him.

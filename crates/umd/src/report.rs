@@ -47,8 +47,10 @@ impl Property {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Mechanism {
-    /// seccomp(2): a filter of the profile's system calls.
+    /// seccomp(2): the handler has set a filter.
     Seccomp,
+    /// That filter is the one that it was sent, of the profile's system calls. A filter cannot be read back: at best claimed.
+    SystemCalls,
     /// landlock(7): no file, no port, no signal, no abstract socket.
     Landlock,
     /// PR_SET_NO_NEW_PRIVS.
@@ -82,6 +84,7 @@ impl Mechanism {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Seccomp => "seccomp",
+            Self::SystemCalls => "system-calls",
             Self::Landlock => "landlock",
             Self::NoNewPrivs => "no-new-privs",
             Self::Capabilities => "capabilities",
@@ -102,7 +105,8 @@ impl Mechanism {
     pub const fn gives(self) -> &'static [Property] {
         use Property::{GainNothing, OpenNothing, ReachNobody, StayAlone, StayWithin};
         match self {
-            Self::Seccomp => &[OpenNothing, ReachNobody, GainNothing, StayAlone],
+            Self::Seccomp => &[GainNothing],
+            Self::SystemCalls => &[OpenNothing, ReachNobody, GainNothing, StayAlone],
             Self::Landlock => &[OpenNothing, ReachNobody],
             Self::NoNewPrivs | Self::Capabilities => &[GainNothing],
             Self::Ids => &[ReachNobody, GainNothing],

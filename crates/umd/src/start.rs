@@ -15,11 +15,12 @@ use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
     RulesetCreatedAttr, Scope,
 };
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
-use rustix::thread::{SecureComputingMode, secure_computing_mode};
+use rustix::thread::{CapabilitySet, SecureComputingMode, capabilities, secure_computing_mode};
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use umd_core::frame::{ORDERS, ORDERS_DIAGNOSE};
@@ -52,6 +53,9 @@ mod number {
 }
 
 const PR_SET_PDEATHSIG: usize = 1;
+const PR_SET_SECUREBITS: usize = 28;
+/// SECBIT_NOROOT, and its lock.
+const NO_ROOT: usize = 3;
 const PR_SET_NO_NEW_PRIVS: usize = 38;
 const PR_CAP_AMBIENT: usize = 47;
 const PR_CAP_AMBIENT_CLEAR_ALL: usize = 4;
@@ -90,8 +94,6 @@ pub(crate) struct Plan {
     ruleset: Result<OwnedFd, Why>,
     /// A directory that is deleted; without, why.
     root: Result<OwnedFd, Why>,
-    /// Is this program's effective user root?
-    privileged: bool,
     namespaces: u64,
     cgroup: Option<OwnedFd>,
     diagnose: bool,
@@ -99,6 +101,7 @@ pub(crate) struct Plan {
 
 /// CLONE_NEW…, as in `include/uapi/linux/sched.h`.
 pub(crate) const NEW_PIDS: u64 = 0x2000_0000;
+pub(crate) const NEW_USER: u64 = 0x1000_0000;
 
 /// What an owner asks for, besides the policy.
 #[derive(Debug, Default)]
@@ -118,6 +121,27 @@ pub(crate) struct States {
     pub(crate) list: Vec<(Mechanism, State)>,
     /// How many filters it is under when it has set its own.
     pub(crate) filters: u64,
+    /// It is to have nobody's ids.
+    pub(crate) drops_ids: bool,
+}
+
+/// What the program may do, when it makes a process.
+#[derive(Clone, Copy, Debug)]
+struct Powers {
+    /// It is root, and may be again.
+    root: bool,
+    /// Its children may have other ids; and it can kill them all the same.
+    ids: bool,
+}
+
+impl Powers {
+    fn now() -> Self {
+        let root = rustix::process::geteuid().is_root();
+        let effective = capabilities(None).map(|sets| sets.effective);
+        let wanted = CapabilitySet::SETUID | CapabilitySet::SETGID | CapabilitySet::KILL;
+        let ids = root && effective.is_ok_and(|effective| effective.contains(wanted));
+        Self { root, ids }
+    }
 }
 
 /// A process that has executed the image. It is killed and reaped where nobody takes it.
@@ -151,7 +175,6 @@ impl Plan {
         extras: Extras,
     ) -> Result<Self, BuildError> {
         let image = Image::new(name, blob)?;
-        let privileged = rustix::process::geteuid().is_root();
         Ok(Self {
             name: CString::new(name).map_err(|_| BuildError::Name)?,
             ruleset: deny_all(&image),
@@ -159,11 +182,10 @@ impl Plan {
             lockdown: policy.lockdown,
             memory_max: policy.memory_max,
             sink: sink().map_err(BuildError::Resources)?,
-            root: match privileged {
+            root: match rustix::process::geteuid().is_root() {
                 true => empty_root(),
                 false => Err(Why::NotPermitted),
             },
-            privileged,
             namespaces: extras.namespaces,
             cgroup: extras.cgroup,
             diagnose: extras.diagnose,
@@ -198,29 +220,32 @@ impl Plan {
         self.diagnose
     }
 
-    /// Is the handler to have nobody's ids?
-    pub(crate) fn drops_ids(&self) -> bool {
-        self.privileged
-    }
-
     /// Makes a process that executes the image, with this end of the channel. Context: the spawner's thread.
     pub(crate) fn launch(&self, channel: &OwnedFd, stack: &Stack) -> Result<Launched, Errno> {
         let channel = out_of_the_way(channel)?;
-        let filters = self.filters();
-        loop {
-            let way = match NO_CLONE3.load(Ordering::Relaxed) {
+        let mut attempt = Attempt {
+            way: match NO_CLONE3.load(Ordering::Relaxed) {
                 false => Way::Clone3,
                 true => Way::Clone,
-            };
-            let range = !NO_CLOSE_RANGE.load(Ordering::Relaxed);
-            match self.attempt(channel.as_fd(), stack, way, range, filters) {
-                Err(Refused::Clone(Errno::NOSYS | Errno::PERM)) if way == Way::Clone3 => {
-                    NO_CLONE3.store(true, Ordering::Relaxed);
+            },
+            range: !NO_CLOSE_RANGE.load(Ordering::Relaxed),
+            powers: Powers::now(),
+            filters: self.filters(),
+        };
+        loop {
+            match self.attempt(channel.as_fd(), stack, attempt) {
+                Err(Refused::Clone(Errno::NOSYS | Errno::PERM)) if attempt.way == Way::Clone3 => {
+                    attempt.way = Way::Clone;
                 }
-                Err(Refused::CloseRange) if range => NO_CLOSE_RANGE.store(true, Ordering::Relaxed),
+                Err(Refused::CloseRange) if attempt.range => attempt.range = false,
                 Err(Refused::Clone(errno) | Refused::Step(errno)) => return Err(errno),
                 Err(Refused::CloseRange) => return Err(Errno::NOSYS),
-                Ok(launched) => return Ok(launched),
+                Ok(launched) => {
+                    // Only what went well without says that it is this that was refused.
+                    NO_CLONE3.store(attempt.way == Way::Clone, Ordering::Relaxed);
+                    NO_CLOSE_RANGE.store(!attempt.range, Ordering::Relaxed);
+                    return Ok(launched);
+                }
             }
         }
     }
@@ -229,23 +254,26 @@ impl Plan {
         &self,
         channel: BorrowedFd<'_>,
         stack: &Stack,
-        way: Way,
-        range: bool,
-        filters: u64,
+        attempt: Attempt,
     ) -> Result<Launched, Refused> {
+        let Attempt { way, powers, .. } = attempt;
         // All that the steps' arguments are addresses of.
-        let memory = Memory::new(self);
+        let memory = Memory::new(self, attempt);
         let mut marks = Vec::new();
         let mut steps = Vec::with_capacity(64);
         let options = Options {
             way,
-            namespaces: self.namespaces,
+            // Root has no use for users of its own, under which its ids could not be changed.
+            namespaces: match powers.root {
+                true => self.namespaces & !NEW_USER,
+                false => self.namespaces,
+            },
             cgroup: match way {
                 Way::Clone3 => self.cgroup.as_ref().map(AsFd::as_fd),
                 Way::Clone => None,
             },
         };
-        self.steps(&memory, channel, way, range, &mut steps, &mut marks);
+        self.steps(&memory, channel, attempt, &mut steps, &mut marks);
         let mut script = Script::new(steps);
         // SAFETY: the addresses are those of `memory`, and of constants; descriptors are the child's own.
         let mut child = unsafe { script.run(stack, &options) }.map_err(Refused::Clone)?;
@@ -264,7 +292,7 @@ impl Plan {
                 _ => Refused::Step(Errno::SRCH),
             });
         }
-        let mut list = self.states(way);
+        let mut list = self.states(attempt);
         for (at, mechanism) in marks {
             let state = match steps.get(at).and_then(Step::outcome) {
                 Some(Ok(_)) => State::InForce,
@@ -276,12 +304,16 @@ impl Plan {
         }
         Ok(Launched {
             child: Some(child),
-            states: States { list, filters },
+            states: States {
+                list,
+                filters: attempt.filters,
+                drops_ids: powers.ids,
+            },
         })
     }
 
     /// What is known without a step.
-    fn states(&self, way: Way) -> Vec<(Mechanism, State)> {
+    fn states(&self, attempt: Attempt) -> Vec<(Mechanism, State)> {
         let asked = |asked, state| if asked { state } else { State::NotRequested };
         let mut states = vec![
             (
@@ -292,7 +324,7 @@ impl Plan {
                 Mechanism::Cgroup,
                 asked(
                     self.cgroup.is_some(),
-                    match way {
+                    match attempt.way {
                         Way::Clone3 => State::InForce,
                         Way::Clone => State::Missing(Why::NotSupported),
                     },
@@ -302,8 +334,14 @@ impl Plan {
         if let Err(why) = &self.ruleset {
             states.push((Mechanism::Landlock, State::Missing(*why)));
         }
-        if let Err(why) = &self.root {
-            states.push((Mechanism::EmptyRoot, State::Missing(*why)));
+        match &self.root {
+            Ok(_) if attempt.powers.root => {}
+            Ok(_) => states.push((Mechanism::EmptyRoot, State::Missing(Why::NotPermitted))),
+            Err(why) => states.push((Mechanism::EmptyRoot, State::Missing(*why))),
+        }
+        if !attempt.range {
+            // What another thread opens meanwhile for children to have, it has.
+            states.push((Mechanism::Descriptors, State::Claimed));
         }
         states
     }
@@ -313,13 +351,13 @@ impl Plan {
         &self,
         memory: &Memory,
         channel: BorrowedFd<'_>,
-        way: Way,
-        range: bool,
+        attempt: Attempt,
         steps: &mut Vec<Step>,
         marks: &mut Vec<(usize, Mechanism)>,
     ) {
         use Expect::{Anything, Exactly, Success};
         let mut list = List { steps, marks };
+        let Attempt { way, powers, .. } = attempt;
         let descriptor = |fd: BorrowedFd<'_>| fd.as_raw_fd() as usize;
 
         list.marked(Mechanism::Session, number::SETSID, [0; 6], Anything);
@@ -328,7 +366,7 @@ impl Plan {
         }
         let sink = [descriptor(self.sink.as_fd()), 2, 0, 0, 0, 0];
         list.step(number::DUP3, sink, Success);
-        if range {
+        if attempt.range {
             let all = [3, u32::MAX as usize, CLOSE_RANGE_CLOEXEC, 0, 0, 0];
             list.marked(Mechanism::Descriptors, number::CLOSE_RANGE, all, Success);
         } else {
@@ -337,15 +375,21 @@ impl Plan {
                 list.step(number::FCNTL, [*fd, F_SETFD, FD_CLOEXEC, 0, 0, 0], Anything);
             }
         }
-        if let Ok(root) = &self.root {
+        if let (Ok(root), true) = (&self.root, powers.root) {
             let root = descriptor(root.as_fd());
-            list.step(number::FCHDIR, [root, 0, 0, 0, 0, 0], Anything);
+            // Or the next step would take the program's own directory.
+            list.step(number::FCHDIR, [root, 0, 0, 0, 0, 0], Success);
             let here = [c".".as_ptr() as usize, 0, 0, 0, 0, 0];
             list.marked(Mechanism::EmptyRoot, number::CHROOT, here, Anything);
         }
         let top = [c"/".as_ptr() as usize, 0, 0, 0, 0, 0];
         list.step(number::CHDIR, top, Anything);
-        if self.privileged {
+        if powers.root {
+            // Where its ids stay root's, an exec gives it nothing.
+            let bits = [PR_SET_SECUREBITS, NO_ROOT, 0, 0, 0, 0];
+            list.step(number::PRCTL, bits, Anything);
+        }
+        if powers.ids {
             let ids = [NOBODY, NOBODY, NOBODY, 0, 0, 0];
             list.step(number::SETGROUPS, [0; 6], Anything);
             list.step(number::SETRESGID, ids, Anything);
@@ -422,6 +466,17 @@ impl Plan {
     }
 }
 
+/// How a process is to be made.
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    way: Way,
+    /// close_range() is there.
+    range: bool,
+    powers: Powers,
+    /// How many filters it is under when it has set its own.
+    filters: u64,
+}
+
 /// Why there is no process.
 enum Refused {
     Clone(Errno),
@@ -461,7 +516,7 @@ struct Memory {
 
 impl Memory {
     /// The plan's name has to stay where it is as long as this.
-    fn new(plan: &Plan) -> Self {
+    fn new(plan: &Plan, attempt: Attempt) -> Self {
         let orders = match plan.diagnose {
             true => ORDERS_DIAGNOSE,
             false => ORDERS,
@@ -480,9 +535,9 @@ impl Memory {
             default_action: [0; 4],
             no_signal: 0,
             parent: rustix::process::getpid().as_raw_nonzero().get() as usize,
-            descriptors: match NO_CLOSE_RANGE.load(Ordering::Relaxed) {
-                true => open_descriptors(),
-                false => Vec::new(),
+            descriptors: match attempt.range {
+                true => Vec::new(),
+                false => open_descriptors(),
             },
         }
     }
@@ -561,21 +616,35 @@ fn empty_root() -> Result<OwnedFd, Why> {
         crate::time::now().as_nanos()
     ));
     std::fs::create_dir(&path).map_err(errno)?;
-    let directory = open(
-        &path,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    );
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = open(&path, flags, Mode::empty());
     std::fs::remove_dir(&path).map_err(errno)?;
-    directory
-        .and_then(out_of_the_way)
-        .map_err(|number| Why::Errno(number.raw_os_error()))
+    let directory = directory.and_then(out_of_the_way);
+    let directory = directory.map_err(|number| Why::Errno(number.raw_os_error()))?;
+    // Whoever has put another in its place has not had that deleted.
+    match rustix::fs::fstat(&directory) {
+        Ok(status) if status.st_nlink == 0 => Ok(directory),
+        _ => Err(Why::NotSeen),
+    }
+}
+
+/// Waits for its end, but not for long: who cannot kill it would wait for ever.
+pub(crate) fn await_end(child: &Child) {
+    let mut end = [PollFd::new(&child.pidfd, PollFlags::IN)];
+    let second = Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    };
+    // Interrupted, or too late: then it is not reaped here.
+    let _ = poll(&mut end, Some(&second));
 }
 
 /// Nobody wants this child, which has ended or is about to.
 fn end(child: &Child) {
     use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
     let _ = pidfd_send_signal(&child.pidfd, Signal::KILL);
+    await_end(child);
     // Somebody else in this program may have reaped it.
-    let _ = waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED);
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+    let _ = waitid(WaitId::PidFd(child.pidfd.as_fd()), options);
 }

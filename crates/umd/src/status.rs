@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a driver tells about itself.
 
-use umd_core::lifecycle::State;
 use umd_core::status::Counters;
 
 /// What a driver tells about itself.
@@ -37,10 +36,15 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) fn new(name: &str, state: State, pids: Vec<u32>, counters: &Counters) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        state: &'static str,
+        pids: Vec<u32>,
+        counters: &Counters,
+    ) -> Self {
         Self {
             name: name.into(),
-            state: state.name(),
+            state,
             pids,
             requests: counters.requests,
             replies: counters.replies,

@@ -179,6 +179,7 @@ fn expected(ignored: usize) -> Vec<String> {
     if is_root() {
         list.extend(
             [
+                "prctl(PR_SET_SECUREBITS, SECBIT_NOROOT|SECBIT_NOROOT_LOCKED) 0",
                 "setgroups(0, NULL) 0",
                 "setresgid(65534, 65534, 65534) 0",
                 "setresuid(65534, 65534, 65534) 0",
@@ -213,7 +214,7 @@ fn expected(ignored: usize) -> Vec<String> {
     list.extend(
         [
             "rt_sigprocmask(SIG_SETMASK, [], NULL, 8) 0",
-            "execveat(FD, \"\", [\"hostile\"], NOTHING, AT_EMPTY_PATH)",
+            "execveat(FD, \"\", [\"hostile\", \"filter\"], NOTHING, AT_EMPTY_PATH)",
         ]
         .map(str::to_owned),
     );
