@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Callers: many at once, killed while they wait, or in the way of everybody else.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -325,9 +326,9 @@ fn killed_at_random(_: &Context) -> Result<()> {
         // Not every kill meets a request that was read; some have to.
         let enough = |kills| kills >= KILLS && lost.load(Ordering::Relaxed) > 0;
         while begin.elapsed() < HAVOC || (!enough(kills) && begin.elapsed() < 10 * HAVOC) {
-            thread::sleep(Duration::from_micros(
-                5_000 + u64::from(random.next().unwrap_or(0) % 40_000),
-            ));
+            // Not so soon that each dies in its start: that is what the budget is for.
+            let pause = 5_000 + u64::from(random.next().unwrap_or(0) % 40_000);
+            thread::sleep(slowness() * Duration::from_micros(pause));
             let killed = DRIVER
                 .pid()
                 .and_then(|pid| process::signal(pid, Signal::KILL));
@@ -338,6 +339,7 @@ fn killed_at_random(_: &Context) -> Result<()> {
     DRIVER.set("deadline_ms", "1000")?;
     let (served, lost) = (served.into_inner(), lost.into_inner());
     let wrong = wrong.into_inner().unwrap_or_default();
+    let wrong: BTreeSet<i32> = wrong.into_iter().map(Errno::raw_os_error).collect();
     ensure!(
         wrong.is_empty(),
         "callers got {wrong:?}; {served} were served, {lost} lost, {kills} kills"
