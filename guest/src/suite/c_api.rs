@@ -109,16 +109,18 @@ impl Managed {
         Ok(managed)
     }
 
-    /// Where the machine is slow, modprobe and the start of a handler may take longer than a request has.
+    /// Where the machine is slow, modprobe and the start of a handler may take longer than a request has, and those
+    /// that come meanwhile find no loader.
     fn echo(&self) -> Result<()> {
         let ask = || self.api.echo("m-ask 0", 64, 64);
-        let late = |result: &Result<()>| {
-            let error = result.as_ref().err();
-            error.and_then(|error| error.downcast_ref()) == Some(&Errno::TIMEDOUT)
+        let early = |result: &Result<()>| {
+            let error = result.as_ref().err().and_then(|error| error.downcast_ref());
+            matches!(error, Some(&Errno::TIMEDOUT | &Errno::NOPROTOOPT))
         };
         let mut result = ask();
         for _ in 1..slowness() {
-            if late(&result) {
+            if early(&result) {
+                std::thread::sleep(ms(500));
                 result = ask();
             }
         }

@@ -292,12 +292,17 @@ fn one_file(_: &Context) -> Result<()> {
 const HAVOC: Duration = ms(2_000);
 const KILLS: u32 = 20;
 
-fn killed_at_random(_: &Context) -> Result<()> {
+fn killed_at_random(context: &Context) -> Result<()> {
     let over = AtomicBool::new(false);
     let (served, lost) = (AtomicU32::new(0), AtomicU32::new(0));
     // Ten in a queue, and a start before each second answer.
     let patience = (slowness() * ms(1_000)).as_millis().to_string();
     DRIVER.set("deadline_ms", &patience)?;
+    // Not so soon that each dies in its start: that is what the budget is for.
+    let spread = match context.mode {
+        Mode::Deterministic => 1,
+        Mode::Smp | Mode::NoBpf => slowness(),
+    };
     let wrong = Mutex::new(Vec::new());
     let mut kills = 0;
     thread::scope(|scope| {
@@ -326,9 +331,8 @@ fn killed_at_random(_: &Context) -> Result<()> {
         // Not every kill meets a request that was read; some have to.
         let enough = |kills| kills >= KILLS && lost.load(Ordering::Relaxed) > 0;
         while begin.elapsed() < HAVOC || (!enough(kills) && begin.elapsed() < 10 * HAVOC) {
-            // Not so soon that each dies in its start: that is what the budget is for.
             let pause = 5_000 + u64::from(random.next().unwrap_or(0) % 40_000);
-            thread::sleep(slowness() * Duration::from_micros(pause));
+            thread::sleep(spread * Duration::from_micros(pause));
             let killed = DRIVER
                 .pid()
                 .and_then(|pid| process::signal(pid, Signal::KILL));
