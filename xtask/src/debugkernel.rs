@@ -42,8 +42,9 @@ const NEEDS: &Needs = &Needs {
     // What the checks keep account in.
     memory: 2048,
     kasan: false,
-    // Freed memory is written over and has a fence, and both are looked at later. BPF is for root, as Debian has it.
-    options: "slab_debug=FZP sysctl.kernel.unprivileged_bpf_disabled=2",
+    // Freed memory is written over and has a fence, and both are looked at later. BPF and the log are for root, as
+    // Debian has it.
+    options: "slab_debug=FZP sysctl.kernel.unprivileged_bpf_disabled=2 sysctl.kernel.dmesg_restrict=1",
 };
 
 /// The kernel, built as far as that has not been done.

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use crate::actor::Actor;
 use crate::c_api::{self, Api};
 use crate::process;
-use crate::time::{ms, until};
+use crate::time::{ms, slowness, until};
 
 /// `enum umd_lockdown` of `<linux/umd.h>`.
 const STRICT: u32 = 1;
@@ -109,8 +109,22 @@ impl Managed {
         Ok(managed)
     }
 
+    /// Where the machine is slow, modprobe and the start of a handler may take longer than a request has, and those
+    /// that come meanwhile find no loader.
     fn echo(&self) -> Result<()> {
-        self.api.echo("m-ask 0", 64, 64)
+        let ask = || self.api.echo("m-ask 0", 64, 64);
+        let early = |result: &Result<()>| {
+            let error = result.as_ref().err().and_then(|error| error.downcast_ref());
+            matches!(error, Some(&Errno::TIMEDOUT | &Errno::NOPROTOOPT))
+        };
+        let mut result = ask();
+        for _ in 1..slowness() {
+            if early(&result) {
+                std::thread::sleep(ms(500));
+                result = ask();
+            }
+        }
+        result
     }
 
     /// The process in service, 0 for none.

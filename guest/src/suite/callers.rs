@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Callers: many at once, killed while they wait, or in the way of everybody else.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -291,12 +292,17 @@ fn one_file(_: &Context) -> Result<()> {
 const HAVOC: Duration = ms(2_000);
 const KILLS: u32 = 20;
 
-fn killed_at_random(_: &Context) -> Result<()> {
+fn killed_at_random(context: &Context) -> Result<()> {
     let over = AtomicBool::new(false);
     let (served, lost) = (AtomicU32::new(0), AtomicU32::new(0));
     // Ten in a queue, and a start before each second answer.
     let patience = (slowness() * ms(1_000)).as_millis().to_string();
     DRIVER.set("deadline_ms", &patience)?;
+    // Not so soon that each dies in its start: that is what the budget is for.
+    let spread = match context.mode {
+        Mode::Deterministic => 1,
+        Mode::Smp | Mode::NoBpf => slowness(),
+    };
     let wrong = Mutex::new(Vec::new());
     let mut kills = 0;
     thread::scope(|scope| {
@@ -325,9 +331,8 @@ fn killed_at_random(_: &Context) -> Result<()> {
         // Not every kill meets a request that was read; some have to.
         let enough = |kills| kills >= KILLS && lost.load(Ordering::Relaxed) > 0;
         while begin.elapsed() < HAVOC || (!enough(kills) && begin.elapsed() < 10 * HAVOC) {
-            thread::sleep(Duration::from_micros(
-                5_000 + u64::from(random.next().unwrap_or(0) % 40_000),
-            ));
+            let pause = 5_000 + u64::from(random.next().unwrap_or(0) % 40_000);
+            thread::sleep(spread * Duration::from_micros(pause));
             let killed = DRIVER
                 .pid()
                 .and_then(|pid| process::signal(pid, Signal::KILL));
@@ -338,6 +343,7 @@ fn killed_at_random(_: &Context) -> Result<()> {
     DRIVER.set("deadline_ms", "1000")?;
     let (served, lost) = (served.into_inner(), lost.into_inner());
     let wrong = wrong.into_inner().unwrap_or_default();
+    let wrong: BTreeSet<i32> = wrong.into_iter().map(Errno::raw_os_error).collect();
     ensure!(
         wrong.is_empty(),
         "callers got {wrong:?}; {served} were served, {lost} lost, {kills} kills"

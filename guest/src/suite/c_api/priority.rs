@@ -81,7 +81,7 @@ fn ask_beside_a_hog(priority: u32) -> Result<(Result<(), Errno>, Duration)> {
     let ask = api.as_fd().try_clone_to_owned()?;
     let (hog, caller) = on_one_processor(managed.pid()?, || {
         // Both are there by then.
-        let begin = slowness() * ms(100);
+        let begin = slowness() * ms(1_000);
         let words = ["at", &moment(begin + ms(100)), "m-ask 0 e 64 64 0"];
         let caller = Actor::fifo(CALLER, ask, &words)?;
         let hog = Actor::fifo(HOG, Stdio::null(), &["spin", &moment(begin), "700"])?;
