@@ -213,7 +213,7 @@ fn expected(ignored: usize) -> Vec<String> {
     list.extend(
         [
             "rt_sigprocmask(SIG_SETMASK, [], NULL, 8) 0",
-            "execveat(FD, \"\", [\"hostile\"], NOTHING, AT_EMPTY_PATH)",
+            "execveat(FD, \"\", [\"hostile\", \"filter\"], NOTHING, AT_EMPTY_PATH)",
         ]
         .map(str::to_owned),
     );
