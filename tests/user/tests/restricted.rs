@@ -56,7 +56,7 @@ fn line(pid: u32, field: &str) -> String {
     line.split_whitespace().nth(1).unwrap().to_owned()
 }
 
-/// Under a filter that denies these, strict is kept by a filter, since the kernel has no strict mode on top of one.
+/// Under a filter that denies these, strict is kept by one on top of it.
 fn works_under(calls: &[(libc::c_long, Denied)]) -> umd::Report {
     sys::deny(calls);
     let driver = hostile().build().unwrap();
