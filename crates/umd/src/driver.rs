@@ -20,7 +20,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::array;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use umd_core::error::{Error as CoreError, StartError};
 use umd_core::exchange;
@@ -273,7 +273,7 @@ struct Shared {
     /// Whom to wake there, where that is no thread.
     #[cfg(feature = "tokio")]
     wakers: [Option<std::task::Waker>; QUEUE_CAPACITY],
-    /// Processes that are not reaped yet.
+    /// Processes that are not reaped yet, and those about to be made: one for each [`Living`].
     living: usize,
     /// How often a worker has left service.
     changes: u64,
@@ -349,7 +349,6 @@ impl Core {
         };
         // What it was denied, whoever asked it hears.
         shared.lifecycle.counters.exited(status, None);
-        shared.living = shared.living.saturating_sub(1);
         shared.changes = shared.changes.wrapping_add(1);
         let discarded = shared.take(worker);
         self.wake(shared);
@@ -413,7 +412,29 @@ struct Last {
 }
 
 /// What comes back from the spawner.
-pub(crate) type Launch = Result<Launched, Errno>;
+pub(crate) type Launch = Result<(Launched, Living), Errno>;
+
+/// A process that is about to be made, or not reaped yet: whoever ends the driver waits until there is none.
+#[derive(Debug)]
+pub(crate) struct Living(Weak<Core>);
+
+impl Living {
+    fn new(core: &Arc<Core>) -> Self {
+        core.lock().living += 1;
+        Self(Arc::downgrade(core))
+    }
+}
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        if let Some(core) = self.0.upgrade() {
+            let mut shared = core.lock();
+            shared.living = shared.living.saturating_sub(1);
+            drop(shared);
+            core.changed.notify_all();
+        }
+    }
+}
 
 impl<'c> Caller<'c> {
     pub(crate) fn new(core: &'c Arc<Core>) -> Self {
@@ -459,7 +480,11 @@ impl<'c> Caller<'c> {
             .map_err(not_executed)?;
         let plan = self.core.plan.clone();
         let spawner = &self.core.spawner;
-        spawner.run(move |stack| done(plan.launch(&theirs, stack)));
+        let living = Living::new(self.core);
+        spawner.run(move |stack| {
+            let launched = plan.launch(&theirs, stack);
+            done(launched.map(|launched| (launched, living)));
+        });
         Ok(ours)
     }
 
@@ -471,11 +496,10 @@ impl<'c> Caller<'c> {
         launched: Launch,
         deadline: Instant,
     ) -> Result<(Arc<Process>, States), StartError> {
-        let launched = launched.map_err(not_executed)?;
+        let (launched, living) = launched.map_err(not_executed)?;
         let (child, states) = launched.take().ok_or(StartError::Aborted)?;
-        let process = Process::new(self.core, worker, socket, child, deadline);
+        let process = Process::new(self.core, worker, socket, child, living, deadline);
         let mut shared = self.core.lock();
-        shared.living += 1;
         shared.lifecycle.counters.started();
         let wanted = shared.lifecycle.knows(worker);
         if let Some(slot) = shared.processes.get_mut(worker.slot())

@@ -10,7 +10,7 @@
 //! They meet under one lock, at the [`Transfer`], which decides. Bytes are sent and received without it. Whoever ends an exchange
 //! shuts the socket down, which wakes the caller, whatever becomes of the process.
 
-use crate::driver::Core;
+use crate::driver::{Core, Living};
 use crate::error::Exit;
 use crate::look::Status;
 use crate::report::{Item, Mechanism, Report, State, Why};
@@ -56,6 +56,8 @@ pub(crate) struct Process {
     channel: Mutex<Channel>,
     /// Until then nobody looks whether it has said something unasked.
     quiet_until: AtomicU64,
+    /// Until it is reaped.
+    living: Mutex<Option<Living>>,
     end: Mutex<Option<Exit>>,
     ended: Condvar,
     /// For those who wait for that without a thread.
@@ -127,6 +129,7 @@ impl Process {
         worker: WorkerId,
         socket: OwnedFd,
         child: Child,
+        living: Living,
         deadline: Instant,
     ) -> Arc<Self> {
         let pid = child.pid.get().unsigned_abs();
@@ -148,6 +151,7 @@ impl Process {
                 denied: None,
             }),
             quiet_until: AtomicU64::new(0),
+            living: Mutex::new(Some(living)),
             end: Mutex::new(None),
             ended: Condvar::new(),
             #[cfg(feature = "tokio")]
@@ -625,6 +629,8 @@ impl Process {
         if let Some(core) = self.core.upgrade() {
             core.lost(self, exit);
         }
+        let living = lock(&self.living).take();
+        drop(living);
         // Last: whoever waits for this sees it accounted for.
         *lock(&self.end) = Some(exit);
         self.ended.notify_all();

@@ -182,6 +182,29 @@ fn a_handler_with_the_standard_library_has_a_heap_and_nothing_else() {
 }
 
 #[test]
+fn namespaces_are_its_own_where_asked_for() {
+    let driver = hostile()
+        .namespaces(umd::Namespaces::WithUser)
+        .build()
+        .unwrap();
+    assert_eq!(ask(&driver, "echo x").unwrap(), "x");
+    let report = driver.report().unwrap();
+    assert_eq!(
+        report.state(umd::Mechanism::Namespaces),
+        umd::State::InForce
+    );
+    let space = |pid: &str, kind: &str| std::fs::read_link(format!("/proc/{pid}/ns/{kind}"));
+    for kind in ["pid", "net", "mnt", "ipc", "uts"] {
+        let ours = space("self", kind).unwrap();
+        if let Ok(its) = space(&report.pid.to_string(), kind) {
+            assert_ne!(its, ours, "{kind}");
+        }
+    }
+    let error = ask(&driver, "exit 3").unwrap_err();
+    assert_eq!(error.exit(), Some(Exit::Exited(3)));
+}
+
+#[test]
 fn who_asks_is_told_which_call_was_denied() {
     for lockdown in [Lockdown::Strict, Lockdown::Custom(umd::Syscalls::NONE)] {
         let driver = hostile().lockdown(lockdown).diagnose().build().unwrap();

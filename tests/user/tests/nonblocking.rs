@@ -121,6 +121,43 @@ async fn who_goes_away_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_driver_that_goes_away_leaves_no_start_behind() {
+    for round in 0..60 {
+        let leaver = Driver::builder("test-leaver", HOSTILE);
+        let driver = leaver.spares(round % 2).build().unwrap();
+        let started = tokio::time::timeout(
+            Duration::from_micros(20 * round as u64),
+            driver.start_async(),
+        );
+        let _ = started.await;
+        let children = || -> Vec<_> {
+            let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+            let spawners = tasks.filter_map(|task| {
+                let path = task.ok()?.path();
+                let name = std::fs::read_to_string(path.join("comm")).ok()?;
+                (name == "umd-spawner\n").then_some(path)
+            });
+            let named = spawners.flat_map(|path| {
+                let children = std::fs::read_to_string(path.join("children")).unwrap();
+                children
+                    .split_whitespace()
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
+            });
+            // Other tests have handlers of other names at the same time.
+            named
+                .filter(|pid| {
+                    let line = std::fs::read(format!("/proc/{pid}/cmdline"));
+                    line.is_ok_and(|line| line.starts_with(b"test-leaver"))
+                })
+                .collect()
+        };
+        drop(driver);
+        assert_eq!(children(), Vec::<String>::new(), "round {round}");
+    }
+}
+
+#[tokio::test]
 async fn past_the_queue_it_is_busy() {
     let driver = hostile()
         .queue_max(2)
