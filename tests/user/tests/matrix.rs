@@ -17,7 +17,7 @@ use umd_user_tests::{HOSTILE, sys};
 const LONG: Duration = Duration::from_secs(10);
 
 /// For those that do not.
-const SHORT: Duration = Duration::from_millis(150);
+const SHORT: Duration = Duration::from_millis(50);
 
 /// How much later than its deadline a caller may have its answer, on a machine that is busy with other things.
 const SLACK: Duration = Duration::from_secs(3);
