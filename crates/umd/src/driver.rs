@@ -17,7 +17,7 @@ use crate::time::{now, span, until};
 use crate::watch::Watch;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use std::array;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -479,6 +479,10 @@ impl<'c> Caller<'c> {
             .and_then(|(ours, theirs)| Ok((not_standard(ours)?, not_standard(theirs)?)))
             .map_err(not_executed)?;
         let plan = self.core.plan.clone();
+        if let Some(filter) = plan.filter() {
+            // There is room for it: nothing was sent before.
+            send(&ours, filter, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).map_err(not_executed)?;
+        }
         let spawner = &self.core.spawner;
         let living = Living::new(self.core);
         spawner.run(move |stack| {

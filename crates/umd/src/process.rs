@@ -30,7 +30,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use umd_core::channel::start_error;
 use umd_core::error::{LockdownCheck, Seen, StartError, Violation};
-use umd_core::filter::{Denial, Instruction, Program};
 use umd_core::frame::{HEADER_LEN, Header};
 use umd_core::host::Lost;
 use umd_core::lifecycle::WorkerId;
@@ -240,26 +239,15 @@ impl Process {
         }
     }
 
-    /// Sends the filter. Does not wait: there is room for it in a socket that nothing was sent on.
-    ///
-    /// Strict has one too, though there is a mode for it: that mode forbids to read the time stamp counter as well, by a control
-    /// register that is written at each switch to the handler and from it. In virtual machines that is an exit, and costs more than a call.
+    /// Sends the filter, where it could not be sent before there was a process. Does not wait: there is room for it in a socket that
+    /// nothing was sent on.
     pub(crate) fn send_filter(&self, plan: &Plan) {
-        let denial = match plan.diagnose() {
-            true => Denial::Signal,
-            false => Denial::Death,
-        };
-        let Some(program) = Program::without_exec(plan.lockdown(), self.inner_pid, denial) else {
-            return;
-        };
-        let code: Vec<u8> = program
-            .instructions()
-            .iter()
-            .flat_map(|instruction| Instruction::encode(*instruction))
-            .collect();
-        let header = Header::orders(u32::try_from(code.len()).unwrap_or(u32::MAX));
-        // Where it is gone, the wait for its hello says so.
-        let _ = self.send(&mut 0, &header.encode(), &code);
+        if plan.filter().is_none()
+            && let Some(frame) = plan.filter_for(self.inner_pid)
+        {
+            // Where it is gone, the wait for its hello says so.
+            let _ = self.send(&mut 0, &frame, &[]);
+        }
     }
 
     /// Looks at the process itself: what was asked for is in force, or at least each property of the lockdown has a

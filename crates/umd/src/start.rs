@@ -23,7 +23,8 @@ use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, SecureComputingMode, capabilities, secure_computing_mode};
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
-use umd_core::frame::{ORDERS, ORDERS_DIAGNOSE};
+use umd_core::filter::{Denial, Instruction, Program};
+use umd_core::frame::{Header, ORDERS, ORDERS_DIAGNOSE};
 use umd_core::lockdown::Lockdown;
 
 /// "nobody" and "nogroup": ids that own nothing.
@@ -97,6 +98,8 @@ pub(crate) struct Plan {
     namespaces: u64,
     cgroup: Option<OwnedFd>,
     diagnose: bool,
+    /// What a handler is sent first, where that is the same for all.
+    filter: Option<Vec<u8>>,
 }
 
 /// CLONE_NEW…, as in `include/uapi/linux/sched.h`.
@@ -175,7 +178,13 @@ impl Plan {
         extras: Extras,
     ) -> Result<Self, BuildError> {
         let image = Image::new(name, blob)?;
+        // A list of the owner's may have calls that a process may make for itself only.
+        let filter = match policy.lockdown {
+            Lockdown::Custom(_) => None,
+            lockdown => filter(lockdown, 0, extras.diagnose),
+        };
         Ok(Self {
+            filter,
             name: CString::new(name).map_err(|_| BuildError::Name)?,
             ruleset: deny_all(&image),
             image,
@@ -213,6 +222,16 @@ impl Plan {
     /// Is a handler the first of its own?
     pub(crate) fn has_new_pids(&self) -> bool {
         self.namespaces & NEW_PIDS != 0
+    }
+
+    /// What a handler is sent before it is there, where that is the same for all.
+    pub(crate) fn filter(&self) -> Option<&[u8]> {
+        self.filter.as_deref()
+    }
+
+    /// What the handler with this id is sent.
+    pub(crate) fn filter_for(&self, pid: u32) -> Option<Vec<u8>> {
+        filter(self.lockdown, pid, self.diagnose)
     }
 
     /// Does a handler say which call it was denied?
@@ -464,6 +483,23 @@ impl Plan {
         ];
         list.step(number::EXECVEAT, exec, Success);
     }
+}
+
+/// The filter of a lockdown for the process with this id, as a frame.
+///
+/// Strict has one too, though there is a mode for it: that mode forbids to read the time stamp counter as well, by a control
+/// register that is written at each switch to the handler and from it. In virtual machines that is an exit, and costs more than a call.
+fn filter(lockdown: Lockdown, pid: u32, diagnose: bool) -> Option<Vec<u8>> {
+    let denial = match diagnose {
+        true => Denial::Signal,
+        false => Denial::Death,
+    };
+    let program = Program::without_exec(lockdown, pid, denial)?;
+    let code = program.instructions();
+    let length = u32::try_from(code.len() * Instruction::ENCODED).ok()?;
+    let mut frame = Header::orders(length).encode().to_vec();
+    frame.extend(code.iter().flat_map(|instruction| instruction.encode()));
+    Some(frame)
 }
 
 /// How a process is to be made.
