@@ -6,12 +6,31 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use umd::{Driver, RestartPolicy};
 
 /// Set in a run as an ordinary user.
 const AGAIN: &str = "UMD_TEST_AGAIN";
 
 /// Somebody who owns nothing. Not "nobody", as whom the handlers of root's programs run.
 pub const ORDINARY: u32 = 65_533;
+
+/// The hostile handler, with time for a loaded machine.
+pub fn hostile() -> umd::Builder<'static> {
+    Driver::builder("hostile", crate::HOSTILE)
+        .restart(RestartPolicy::UNLIMITED)
+        .deadline(Duration::from_secs(20))
+}
+
+/// Asks it in words.
+///
+/// # Errors
+///
+/// Those of the call.
+pub fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
+    let mut reply = [0; 256];
+    let length = driver.call_bytes(request.as_bytes(), &mut reply)?;
+    Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
+}
 
 /// Is this program root's?
 pub fn is_root() -> bool {

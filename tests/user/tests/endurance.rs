@@ -10,28 +10,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use umd::{CallFailure, Cause, Driver, Exit, Lockdown, RestartPolicy, Syscalls};
+use umd::{CallFailure, Cause, Driver, Exit, Lockdown, Syscalls};
+use umd_user_tests::SAMPLE;
 use umd_user_tests::rig::{
-    self, again_as_an_ordinary_user, by_itself, children, descriptors, exists, is_alone, until,
+    self, again_as_an_ordinary_user, ask, by_itself, children, descriptors, exists, hostile,
+    is_alone, until,
 };
 use umd_user_tests::sys::{self, Action, Thread};
-use umd_user_tests::{HOSTILE, SAMPLE};
 
 #[test]
 fn again_as_an_ordinary_user_() {
     again_as_an_ordinary_user("again_as_an_ordinary_user_");
-}
-
-fn hostile() -> umd::Builder<'static> {
-    Driver::builder("hostile", HOSTILE)
-        .restart(RestartPolicy::UNLIMITED)
-        .deadline(Duration::from_secs(20))
-}
-
-fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
-    let mut reply = [0; 256];
-    let length = driver.call_bytes(request.as_bytes(), &mut reply)?;
-    Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
 }
 
 fn echo(driver: &Driver) {

@@ -6,28 +6,16 @@
 use std::os::fd::AsRawFd as _;
 use std::process::Command;
 use std::time::Duration;
-use umd::{BuildError, Driver, Exit, Lockdown, Mechanism, Property, RestartPolicy, State, Why};
+use umd::{BuildError, Driver, Exit, Lockdown, Mechanism, Property, State, Why};
+use umd_user_tests::STD;
 use umd_user_tests::rig::{
-    ORDINARY, again_as_an_ordinary_user, by_itself, children, is_alone, is_root,
+    ORDINARY, again_as_an_ordinary_user, ask, by_itself, children, hostile, is_alone, is_root,
 };
 use umd_user_tests::sys::{self, Denied};
-use umd_user_tests::{HOSTILE, STD};
 
 #[test]
 fn again_as_an_ordinary_user_() {
     again_as_an_ordinary_user("again_as_an_ordinary_user_");
-}
-
-fn hostile() -> umd::Builder<'static> {
-    Driver::builder("hostile", HOSTILE)
-        .restart(RestartPolicy::UNLIMITED)
-        .deadline(Duration::from_secs(20))
-}
-
-fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
-    let mut reply = [0; 256];
-    let length = driver.call_bytes(request.as_bytes(), &mut reply)?;
-    Ok(String::from_utf8_lossy(&reply[..length]).into_owned())
 }
 
 /// It starts, answers, dies, starts again, and is confined.
