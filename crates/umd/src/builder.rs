@@ -16,7 +16,8 @@ use umd_core::syscall::Syscalls;
 /// What a handler gives up before it serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lockdown {
-    /// All system calls but read, write and exit. For handlers of the runtime without a standard library.
+    /// All system calls but read, write and exit, by a filter. For handlers of the runtime without a standard library. (The clock that is read
+    /// without a system call is not taken away.)
     #[default]
     Strict,
     /// As strict, but it may have memory, and know what time it is. For handlers with the standard library.
