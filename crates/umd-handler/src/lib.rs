@@ -23,8 +23,8 @@
 //! # What happens at the start
 //!
 //! 1. `_start` notes the driver's name (`argv[0]`, see [`name`]).
-//! 2. [`lockdown::lock_down`]: no groups, gid and uid 65534, seccomp strict mode. From here on
-//!    only read, write and exit are left.
+//! 2. [`lockdown::lock_down`]: no groups, gid and uid 65534, seccomp strict mode, or the filter that the host sends. From here on
+//!    only read, write and exit are left, or what the host's list has.
 //! 3. The expression given to [`handler!`] is evaluated: state that the closure captures is made
 //!    under lockdown.
 //! 4. The hello goes out; then one request after the other is read, served and answered.

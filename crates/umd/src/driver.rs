@@ -5,6 +5,7 @@
 
 use crate::error::{BuildError, CallError, Cause, Error, Exit};
 use crate::image::not_standard;
+use crate::lock::lock;
 use crate::process::Process;
 use crate::quarantine::Quarantine;
 use crate::report::Report;
@@ -20,7 +21,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 use std::array;
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 use umd_core::error::{Error as CoreError, StartError};
 use umd_core::exchange;
@@ -626,8 +627,4 @@ impl Processes for Caller<'_> {
         }
         self.core.changed.notify_all();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

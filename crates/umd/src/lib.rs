@@ -35,6 +35,7 @@ mod builder;
 mod driver;
 mod error;
 mod image;
+mod lock;
 mod look;
 #[cfg(feature = "tokio")]
 mod nonblocking;

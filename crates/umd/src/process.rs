@@ -12,6 +12,7 @@
 
 use crate::driver::{Core, Living};
 use crate::error::Exit;
+use crate::lock::lock;
 use crate::look::Status;
 use crate::report::{Item, Mechanism, Report, State, Why};
 use crate::start::{Plan, States, await_end};
@@ -658,8 +659,4 @@ impl Process {
     pub(crate) fn is_over(&self) -> Option<Ended> {
         lock(&self.channel).transfer.ended()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,12 +4,13 @@
 //! The kernel kills a handler when the *thread* that made it ends (`PR_SET_PDEATHSIG`). Callers' threads end when they like;
 //! this one ends with the program.
 
+use crate::lock::lock;
 use crate::sys::clone::Stack;
 use crate::sys::fork::Origin;
 use crate::sys::signals::quiet_thread;
 use rustix::io::Errno;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Mutex, PoisonError};
 
 type Job = Box<dyn FnOnce(&Stack) + Send>;
 
@@ -21,7 +22,7 @@ impl Spawner {
     /// That of this program; made by whoever asks first.
     pub(crate) fn get() -> Result<Self, Errno> {
         static SPAWNER: Mutex<Option<(Origin, Spawner)>> = Mutex::new(None);
-        let mut place = SPAWNER.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = lock(&SPAWNER);
         match &*place {
             Some((origin, spawner)) if origin.is_here() => return Ok(spawner.clone()),
             _ => {}

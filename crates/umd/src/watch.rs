@@ -6,6 +6,7 @@
 //! one need not wake it. So a call in the common case costs nothing here but a comparison.
 
 use crate::image::not_standard;
+use crate::lock::lock;
 use crate::process::Process;
 use crate::spawner::errno;
 use crate::sys::fork::Origin;
@@ -17,7 +18,7 @@ use rustix::io::Errno;
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use umd_core::policy::Instant;
 
@@ -45,7 +46,7 @@ impl Watch {
     /// That of this program; made by whoever asks first.
     pub(crate) fn get() -> Result<Arc<Self>, Errno> {
         static WATCH: Mutex<Option<(Origin, Arc<Watch>)>> = Mutex::new(None);
-        let mut place = WATCH.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = lock(&WATCH);
         match &*place {
             Some((origin, watch)) if origin.is_here() => return Ok(watch.clone()),
             _ => {}
@@ -143,6 +144,6 @@ impl Watch {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
