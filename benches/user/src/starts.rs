@@ -306,3 +306,22 @@ fn empty_directory() -> Result<OwnedFd> {
 fn address<T>(pointer: *const T) -> c_long {
     pointer as c_long
 }
+
+pub(crate) fn probe(host: &str, turns: usize) -> Result<()> {
+    let image = Image::new()?;
+    let driver = Driver::builder("bench", BENCH).build()?;
+    let mut times = Vec::new();
+    for _ in 0..turns {
+        let mut each = Vec::new();
+        if host.contains('v') { each.push(image.start(Lockdown::None)?); }
+        if host.contains('l') { each.push(image.start(Lockdown::Same)?); }
+        if host.contains('u') { each.push(start(&driver)?); }
+        times.push(each);
+    }
+    for at in 0..times[0].len() {
+        let mut all: Vec<u128> = times.iter().map(|each| each[at].as_nanos()).collect();
+        all.sort();
+        println!("{} min {} median {}", host.chars().nth(at).unwrap(), all[0], all[all.len() / 2]);
+    }
+    Ok(())
+}

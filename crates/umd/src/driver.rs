@@ -16,6 +16,7 @@ use crate::sys::fork::Origin;
 use crate::sys::signals::quiet_thread;
 use crate::time::{now, span, until};
 use crate::watch::Watch;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
@@ -374,6 +375,40 @@ impl Core {
         self.changed.notify_all();
     }
 
+    /// The process that was made is this worker's.
+    fn adopt(
+        self: &Arc<Self>,
+        worker: WorkerId,
+        socket: Arc<OwnedFd>,
+        launched: Launched,
+        living: Living,
+        deadline: Instant,
+    ) -> Launch {
+        let (child, states) = launched.take().ok_or(StartError::Aborted)?;
+        let process = Process::new(self, worker, socket, child, living, deadline);
+        let mut shared = self.lock();
+        shared.lifecycle.counters.started();
+        let wanted = shared.lifecycle.knows(worker);
+        if let Some(slot) = shared.processes.get_mut(worker.slot())
+            && wanted
+        {
+            *slot = Some(process.clone());
+        }
+        drop(shared);
+        if let Err(errno) = self.watch.add(&process) {
+            // Nobody would see its end.
+            process.abort();
+            process.end_unseen();
+            return Err(not_executed(errno));
+        }
+        self.watch.expect(deadline);
+        if !wanted {
+            process.abort();
+        }
+        process.send_filter(&self.plan);
+        Ok((process, states))
+    }
+
     /// The thread that starts spares, off the callers' path, until the driver goes away.
     fn keep_spares(self: Arc<Self>) {
         loop {
@@ -412,8 +447,8 @@ struct Last {
     denied: Option<Denied>,
 }
 
-/// What comes back from the spawner.
-pub(crate) type Launch = Result<(Launched, Living), Errno>;
+/// What comes back from the spawner: a process that is about to say hello.
+pub(crate) type Launch = Result<(Arc<Process>, States), StartError>;
 
 /// A process that is about to be made, or not reaped yet: whoever ends the driver waits until there is none.
 #[derive(Debug)]
@@ -468,64 +503,41 @@ impl<'c> Caller<'c> {
         *lock(&self.last) = Last { exit, denied };
     }
 
-    /// Has a process made; our end of its channel. `done` gets what came of it, in the spawner's thread, which kills a process that nobody
-    /// takes any more.
+    /// Has a process made that is this worker's, and has until then to say hello; our end of its channel. `done` gets what came of it, in
+    /// the spawner's thread; where it is nothing, the other end is closed.
     pub(crate) fn launch(
         &self,
+        worker: WorkerId,
+        deadline: Instant,
         done: impl FnOnce(Launch) + Send + 'static,
-    ) -> Result<OwnedFd, StartError> {
+    ) -> Result<Arc<OwnedFd>, StartError> {
         let flags = SocketFlags::CLOEXEC;
         let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
         let (ours, theirs) = pair
             .and_then(|(ours, theirs)| Ok((not_standard(ours)?, not_standard(theirs)?)))
             .map_err(not_executed)?;
-        let plan = self.core.plan.clone();
-        if let Some(filter) = plan.filter() {
+        if let Some(filter) = self.core.plan.filter() {
             // There is room for it: nothing was sent before.
             send(&ours, filter, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).map_err(not_executed)?;
         }
-        let spawner = &self.core.spawner;
+        let ours = Arc::new(ours);
+        let socket = ours.clone();
         let living = Living::new(self.core);
-        spawner.run(move |stack| {
-            let launched = plan.launch(&theirs, stack);
-            done(launched.map(|launched| (launched, living)));
+        let core = self.core.clone();
+        self.core.spawner.run(move |stack| {
+            let launched = core.plan.launch(&theirs, stack).map_err(not_executed);
+            done(launched.and_then(|launched| core.adopt(worker, socket, launched, living, deadline)));
         });
         Ok(ours)
     }
+}
 
-    /// The process that was made is this worker's, and has until then to say hello.
-    pub(crate) fn adopt(
-        &self,
-        worker: WorkerId,
-        socket: OwnedFd,
-        launched: Launch,
-        deadline: Instant,
-    ) -> Result<(Arc<Process>, States), StartError> {
-        let (launched, living) = launched.map_err(not_executed)?;
-        let (child, states) = launched.take().ok_or(StartError::Aborted)?;
-        let process = Process::new(self.core, worker, socket, child, living, deadline);
-        let mut shared = self.core.lock();
-        shared.lifecycle.counters.started();
-        let wanted = shared.lifecycle.knows(worker);
-        if let Some(slot) = shared.processes.get_mut(worker.slot())
-            && wanted
-        {
-            *slot = Some(process.clone());
-        }
-        drop(shared);
-        if let Err(errno) = self.core.watch.add(&process) {
-            // Nobody would see its end.
-            process.abort();
-            process.end_unseen();
-            return Err(not_executed(errno));
-        }
-        self.core.watch.expect(deadline);
-        if !wanted {
-            process.abort();
-        }
-        process.send_filter(&self.core.plan);
-        Ok((process, states))
-    }
+/// Waits until there is something to receive, or the end of it; at most so long. A wait that is interrupted is over too: those that follow
+/// have bounds of their own.
+fn await_word(socket: &OwnedFd, patience: Duration) {
+    let mut word = [PollFd::new(socket, PollFlags::IN)];
+    let patience = Timespec::try_from(patience).ok();
+    let _ = poll(&mut word, patience.as_ref());
 }
 
 fn not_executed(errno: Errno) -> StartError {
@@ -591,11 +603,12 @@ impl Processes for Caller<'_> {
     fn start(&self, worker: WorkerId, deadline: Instant) -> Result<Arc<Process>, StartError> {
         let (sender, result) = channel();
         // Whoever wanted it may be gone.
-        let socket = self.launch(move |launched| drop(sender.send(launched)))?;
-        let launched = result
-            .recv_timeout(until(deadline))
-            .map_err(|_| StartError::TimedOut)?;
-        let (process, states) = self.adopt(worker, socket, launched, deadline)?;
+        let done = move |launched| drop(sender.send(launched));
+        let socket = self.launch(worker, deadline, done)?;
+        // The hello or the end is what wakes us, and not that there is a process: that would be one more switch.
+        await_word(&socket, until(deadline));
+        let launched = result.recv_timeout(until(deadline));
+        let (process, states) = launched.map_err(|_| StartError::TimedOut)??;
         let greeted = process.greet(&self.core.plan, states);
         if greeted.is_err() {
             self.lost(&process, process.exit());

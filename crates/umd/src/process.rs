@@ -49,7 +49,7 @@ const QUIET: Span = Span::from_nanos(20_000);
 /// One handler's process.
 #[derive(Debug)]
 pub(crate) struct Process {
-    socket: OwnedFd,
+    socket: Arc<OwnedFd>,
     child: Child,
     worker: WorkerId,
     core: Weak<Core>,
@@ -127,7 +127,7 @@ impl Process {
     pub(crate) fn new(
         core: &Arc<Core>,
         worker: WorkerId,
-        socket: OwnedFd,
+        socket: Arc<OwnedFd>,
         child: Child,
         living: Living,
         deadline: Instant,
@@ -229,7 +229,10 @@ impl Process {
             Err(check) => drop(channel.transfer.fail(Ended::Lockdown(check))),
         }
         match channel.transfer.start_result() {
-            Some(Ok(())) => Ok(()),
+            Some(Ok(())) => {
+                self.said_all();
+                Ok(())
+            }
             Some(Err(ended)) => {
                 drop(channel);
                 self.kill();
@@ -388,8 +391,7 @@ impl Process {
         let result = lock(&self.channel).transfer.collect();
         match result {
             Some(Ok(answer)) => {
-                let quiet_until = now().after(QUIET).as_nanos();
-                self.quiet_until.store(quiet_until, Ordering::Relaxed);
+                self.said_all();
                 Ok(answer)
             }
             Some(Err(ended)) => {
@@ -399,6 +401,12 @@ impl Process {
             // Cannot be: whatever ends the wait has decided.
             None => Err(Lost::Worker(Ended::Aborted(Seen::Read))),
         }
+    }
+
+    /// It has said just now what it was asked for.
+    fn said_all(&self) {
+        let quiet_until = now().after(QUIET).as_nanos();
+        self.quiet_until.store(quiet_until, Ordering::Relaxed);
     }
 
     /// Bytes that nobody asked for, and an end, are noticed before the next request is sent, which nobody has read then.
