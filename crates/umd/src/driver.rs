@@ -59,7 +59,7 @@ impl Driver {
         extras: Extras,
         quarantine: Option<Quarantine>,
     ) -> Result<Self, BuildError> {
-        let resources = BuildError::Resources;
+        let resources = BuildError::resources;
         let core = Arc::new(Core {
             name: name.into(),
             plan: Arc::new(Plan::new(name, blob, &policy, extras)?),

@@ -51,8 +51,12 @@ pub enum Mechanism {
     Seccomp,
     /// That filter is the one that it was sent, of the profile's system calls. A filter cannot be read back: at best claimed.
     SystemCalls,
-    /// landlock(7): no file, no port, no signal, no abstract socket.
+    /// landlock(7): no file is opened, made or removed, and nobody is traced.
     Landlock,
+    /// The same for TCP ports, since Linux 6.7: none is taken, and none connected to.
+    LandlockPorts,
+    /// The same for those outside, since Linux 6.12: no signal to them, and no connection to their abstract sockets.
+    LandlockScopes,
     /// PR_SET_NO_NEW_PRIVS.
     NoNewPrivs,
     /// No capability is left.
@@ -86,6 +90,8 @@ impl Mechanism {
             Self::Seccomp => "seccomp",
             Self::SystemCalls => "system-calls",
             Self::Landlock => "landlock",
+            Self::LandlockPorts => "landlock-ports",
+            Self::LandlockScopes => "landlock-scopes",
             Self::NoNewPrivs => "no-new-privs",
             Self::Capabilities => "capabilities",
             Self::Ids => "ids",
@@ -110,7 +116,8 @@ impl Mechanism {
             Self::Landlock => &[OpenNothing, ReachNobody],
             Self::NoNewPrivs | Self::Capabilities => &[GainNothing],
             Self::Ids => &[ReachNobody, GainNothing],
-            Self::EmptyRoot | Self::Descriptors => &[OpenNothing],
+            Self::LandlockPorts | Self::EmptyRoot | Self::Descriptors => &[OpenNothing],
+            Self::LandlockScopes => &[ReachNobody],
             Self::Namespaces => &[OpenNothing, ReachNobody],
             Self::ProcessLimit => &[StayAlone],
             Self::MemoryLimit
@@ -212,9 +219,9 @@ impl Report {
 impl fmt::Display for Report {
     /// A table, a line a mechanism.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<14} handler {}", self.profile, self.pid)?;
+        writeln!(f, "{:<15} handler {}", self.profile, self.pid)?;
         for item in &self.mechanisms {
-            write!(f, "{:<14} ", item.mechanism.name())?;
+            write!(f, "{:<15} ", item.mechanism.name())?;
             match item.state {
                 State::InForce => f.write_str("in force")?,
                 State::Claimed => f.write_str("in force, as the handler says")?,

@@ -17,7 +17,7 @@ pub const ORDINARY: u32 = 65_533;
 /// The hostile handler, with time for a loaded machine.
 pub fn hostile() -> umd::Builder<'static> {
     Driver::builder("hostile", crate::HOSTILE)
-        .restart(RestartPolicy::UNLIMITED)
+        .restart(RestartPolicy::unlimited())
         .deadline(Duration::from_secs(20))
 }
 

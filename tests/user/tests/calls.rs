@@ -7,7 +7,7 @@ use umd::{BuildError, CallFailure, Cause, Driver, Exit, Lockdown, RestartPolicy,
 use umd_user_tests::{HOSTILE, SAMPLE, STD};
 
 fn hostile() -> umd::Builder<'static> {
-    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::UNLIMITED)
+    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::unlimited())
 }
 
 fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {

@@ -21,7 +21,7 @@ fn again_as_an_ordinary_user_() {
 
 fn hostile() -> umd::Builder<'static> {
     Driver::builder("hostile", HOSTILE)
-        .restart(RestartPolicy::UNLIMITED)
+        .restart(RestartPolicy::unlimited())
         .deadline(Duration::from_secs(20))
 }
 

@@ -8,7 +8,7 @@ use umd::{CallFailure, Cause, Driver, Exit, RestartPolicy};
 use umd_user_tests::{HOSTILE, SAMPLE};
 
 fn hostile() -> umd::Builder<'static> {
-    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::UNLIMITED)
+    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::unlimited())
 }
 
 async fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
