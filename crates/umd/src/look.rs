@@ -36,13 +36,7 @@ pub(crate) fn look(
     let no_new_privs = status.no_new_privs.map(|set| set == 1);
     let nobody = |((uids, gids), groups)| uids == NOBODY && gids == NOBODY && groups == 0;
     let ids = match states.drops_ids {
-        true => seen(
-            status
-                .uids
-                .zip(status.gids)
-                .zip(status.groups)
-                .map(nobody),
-        ),
+        true => seen(status.uids.zip(status.gids).zip(status.groups).map(nobody)),
         false => State::Missing(Why::NotPermitted),
     };
     let mut list = vec![
@@ -142,7 +136,12 @@ impl Status {
             };
             let value = value.trim();
             match name {
-                "NSpid" => status.pids = value.split_whitespace().map(|pid| pid.parse().ok()).collect(),
+                "NSpid" => {
+                    status.pids = value
+                        .split_whitespace()
+                        .map(|pid| pid.parse().ok())
+                        .collect()
+                }
                 "Threads" => status.threads = value.parse().ok(),
                 "Uid" => status.uids = four(value),
                 "Gid" => status.gids = four(value),

@@ -84,6 +84,27 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::Seccomp,
+        Self::SystemCalls,
+        Self::Landlock,
+        Self::LandlockPorts,
+        Self::LandlockScopes,
+        Self::NoNewPrivs,
+        Self::Capabilities,
+        Self::Ids,
+        Self::EmptyRoot,
+        Self::Namespaces,
+        Self::ProcessLimit,
+        Self::MemoryLimit,
+        Self::Descriptors,
+        Self::OtherLimits,
+        Self::Session,
+        Self::ParentDeath,
+        Self::Cgroup,
+    ];
+
     /// The name that operators read.
     pub const fn name(self) -> &'static str {
         match self {
@@ -231,5 +252,66 @@ impl fmt::Display for Report {
             writeln!(f)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The cells of the table's line about this.
+    fn cells<'t>(text: &'t str, about: &str) -> Vec<&'t str> {
+        let begin = format!("| {about}");
+        let line = text.lines().find(|line| line.starts_with(&begin));
+        let line = line.unwrap_or_else(|| panic!("no line about {about}"));
+        line.trim_matches('|').split('|').map(str::trim).collect()
+    }
+
+    #[test]
+    fn the_documentation_says_what_gives_what() {
+        let text = include_str!("../../../docs/embedding.md");
+        let given = |property| {
+            Mechanism::ALL
+                .into_iter()
+                .filter(move |mechanism| mechanism.gives().contains(&property))
+        };
+        for property in Property::ALL {
+            let cells = cells(text, &property.name().replace('-', " "));
+            let listed: BTreeSet<&str> = cells.last().expect("a cell").split(", ").collect();
+            let gives: BTreeSet<&str> = given(property)
+                .map(Mechanism::name)
+                // Kept by the host, not by something that the handler is under.
+                .chain((property == Property::StayWithin).then_some("deadline"))
+                .collect();
+            assert_eq!(listed, gives, "{property:?}");
+        }
+    }
+
+    #[test]
+    fn a_property_is_given_by_what_is_in_force() {
+        let item = |mechanism, state| Item { mechanism, state };
+        let report = Report {
+            profile: "strict",
+            pid: 1,
+            mechanisms: vec![
+                item(Mechanism::Landlock, State::InForce),
+                item(Mechanism::LandlockPorts, State::InForce),
+                item(Mechanism::LandlockScopes, State::Missing(Why::NotSupported)),
+                item(Mechanism::SystemCalls, State::Claimed),
+                item(Mechanism::Namespaces, State::NotRequested),
+            ],
+        };
+        let by = |property| {
+            let items = report.by(property).map(|item| item.mechanism);
+            items.collect::<Vec<_>>()
+        };
+        let (files, ports) = (Mechanism::Landlock, Mechanism::LandlockPorts);
+        let calls = Mechanism::SystemCalls;
+        assert_eq!(by(Property::OpenNothing), [files, ports, calls]);
+        // The part for signals is not there; the one for traces is.
+        assert_eq!(by(Property::ReachNobody), [files, calls]);
+        assert_eq!(by(Property::StayWithin), []);
+        assert_eq!(report.state(Mechanism::Cgroup), State::NotRequested);
     }
 }

@@ -144,7 +144,9 @@ pub fn stopped(driver: &Driver) -> Vec<u32> {
 
 /// Lets a process go on that has stopped.
 pub fn go_on(pid: u32) {
-    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
     rustix::process::kill_process(pid.expect("an id"), rustix::process::Signal::CONT)
         .expect("it is there");
 }

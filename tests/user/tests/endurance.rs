@@ -334,30 +334,33 @@ fn a_fork_has_no_part_in_the_drivers() {
 /// threads, maybe.
 #[test]
 fn a_fork_while_another_thread_builds_the_first_driver() {
-    by_itself("a_fork_while_another_thread_builds_the_first_driver", || {
-        for round in 0..200 {
-            let good = sys::in_a_copy(|| {
-                thread::scope(|scope| {
-                    let (begun, begin) = mpsc::channel();
-                    let other = scope.spawn(move || {
-                        begun.send(()).unwrap();
-                        let driver = hostile().build().unwrap();
-                        ask(&driver, "echo x").is_ok()
-                    });
-                    begin.recv().unwrap();
-                    let later = Instant::now() + Duration::from_micros(round * 5);
-                    while Instant::now() < later {}
-                    let good = sys::in_a_copy(|| {
-                        sys::die_in(10);
-                        let driver = hostile().build().unwrap();
-                        ask(&driver, "echo x").is_ok()
-                    });
-                    good && other.join().unwrap()
-                })
-            });
-            assert!(good, "in round {round}");
-        }
-    });
+    by_itself(
+        "a_fork_while_another_thread_builds_the_first_driver",
+        || {
+            for round in 0..200 {
+                let good = sys::in_a_copy(|| {
+                    thread::scope(|scope| {
+                        let (begun, begin) = mpsc::channel();
+                        let other = scope.spawn(move || {
+                            begun.send(()).unwrap();
+                            let driver = hostile().build().unwrap();
+                            ask(&driver, "echo x").is_ok()
+                        });
+                        begin.recv().unwrap();
+                        let later = Instant::now() + Duration::from_micros(round * 5);
+                        while Instant::now() < later {}
+                        let good = sys::in_a_copy(|| {
+                            sys::die_in(10);
+                            let driver = hostile().build().unwrap();
+                            ask(&driver, "echo x").is_ok()
+                        });
+                        good && other.join().unwrap()
+                    })
+                });
+                assert!(good, "in round {round}");
+            }
+        },
+    );
 }
 
 #[test]

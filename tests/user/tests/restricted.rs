@@ -10,8 +10,8 @@ use std::time::Duration;
 use umd::{BuildError, Driver, Exit, Lockdown, Mechanism, Property, State, Why};
 use umd_user_tests::STD;
 use umd_user_tests::rig::{
-    ORDINARY, again_as_an_ordinary_user, ask, by_itself, children, hostile, in_namespaces, is_alone,
-    is_root,
+    ORDINARY, again_as_an_ordinary_user, ask, by_itself, children, hostile, in_namespaces,
+    is_alone, is_root,
 };
 use umd_user_tests::sys::{self, Denied};
 
@@ -164,7 +164,11 @@ fn what_an_older_landlock_lacks_is_missing() {
                 true => State::InForce,
                 false => State::Missing(Why::NotSupported),
             };
-            assert_eq!(report.state(mechanism), expected, "{version}: {mechanism:?}");
+            assert_eq!(
+                report.state(mechanism),
+                expected,
+                "{version}: {mechanism:?}"
+            );
         }
         return;
     }
@@ -280,14 +284,18 @@ fn a_proc_that_hides_the_processes_of_others() {
 /// As where a container has the host's: its numbers are other processes there.
 #[test]
 fn the_proc_of_another_namespace() {
-    in_namespaces("the_proc_of_another_namespace", &["--pid", "--fork"], || {
-        let own = std::fs::read_link("/proc/self").unwrap();
-        assert_ne!(own.to_str(), Some(std::process::id().to_string().as_str()));
-        let driver = hostile().build().unwrap();
-        works_unseen(&driver);
-        // There is somebody of this number, whom nobody has looked at.
-        assert!(std::fs::exists("/proc/1").unwrap());
-    });
+    in_namespaces(
+        "the_proc_of_another_namespace",
+        &["--pid", "--fork"],
+        || {
+            let own = std::fs::read_link("/proc/self").unwrap();
+            assert_ne!(own.to_str(), Some(std::process::id().to_string().as_str()));
+            let driver = hostile().build().unwrap();
+            works_unseen(&driver);
+            // There is somebody of this number, whom nobody has looked at.
+            assert!(std::fs::exists("/proc/1").unwrap());
+        },
+    );
 }
 
 #[test]
