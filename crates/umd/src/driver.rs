@@ -60,7 +60,7 @@ impl Driver {
         extras: Extras,
         quarantine: Option<Quarantine>,
     ) -> Result<Self, BuildError> {
-        let resources = BuildError::Resources;
+        let resources = BuildError::resources;
         let core = Arc::new(Core {
             name: name.into(),
             plan: Arc::new(Plan::new(name, blob, &policy, extras)?),
@@ -74,7 +74,6 @@ impl Driver {
                 #[cfg(feature = "tokio")]
                 wakers: [const { None }; QUEUE_CAPACITY],
                 living: 0,
-                changes: 0,
             }),
             turns: array::from_fn(|_| Condvar::new()),
             changed: Condvar::new(),
@@ -260,7 +259,7 @@ pub(crate) struct Core {
     shared: Mutex<Shared>,
     /// One a place in the queue.
     turns: [Condvar; QUEUE_CAPACITY],
-    /// A worker has left service, or the driver goes away: for the keeper, and for whoever waits for the end.
+    /// There may be a spare to start, for the keeper; or the last process is gone, for whoever waits for the end.
     changed: Condvar,
     quarantine: Option<Mutex<Quarantine>>,
 }
@@ -277,8 +276,6 @@ struct Shared {
     wakers: [Option<std::task::Waker>; QUEUE_CAPACITY],
     /// Processes that are not reaped yet, and those about to be made: one for each [`Living`].
     living: usize,
-    /// How often a worker has left service.
-    changes: u64,
 }
 
 impl Core {
@@ -293,8 +290,13 @@ impl Core {
     /// Changes the lifecycle, and wakes whoever may go on because of it.
     fn update<R>(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>) -> R) -> R {
         let mut shared = self.lock();
+        let before = shared.lifecycle.supply_changes();
         let result = change(&mut shared.lifecycle);
+        let supply_changed = shared.lifecycle.supply_changes() != before;
         self.wake(shared);
+        if supply_changed {
+            self.changed.notify_all();
+        }
         result
     }
 
@@ -351,7 +353,6 @@ impl Core {
         };
         // What it was denied, whoever asked it hears.
         shared.lifecycle.counters.exited(status, None);
-        shared.changes = shared.changes.wrapping_add(1);
         let discarded = shared.take(worker);
         self.wake(shared);
         self.changed.notify_all();
@@ -362,7 +363,6 @@ impl Core {
     fn end_all(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>)) {
         let mut shared = self.lock();
         change(&mut shared.lifecycle);
-        shared.changes = shared.changes.wrapping_add(1);
         let processes: Vec<_> = shared
             .processes
             .iter_mut()
@@ -410,18 +410,19 @@ impl Core {
     }
 
     /// The thread that starts spares, off the callers' path, until the driver goes away.
+    ///
+    /// It sleeps only while all is as it was before it looked for something to do; what changes, changes under the lock, and
+    /// is said afterwards. So no change can come between the look and the sleep.
     fn keep_spares(self: Arc<Self>) {
         loop {
-            let changes = self.lock().changes;
+            let before = self.lock().lifecycle.supply_changes();
             let again = exchange::replenish(&Caller::new(&self));
             let shared = self.lock();
             if shared.lifecycle.is_unloading() {
                 return;
             }
-            // Whatever was missed is seen a second later.
-            let pause = until(again).min(Duration::from_secs(1));
-            let same = |shared: &mut Shared| shared.changes == changes;
-            drop(self.changed.wait_timeout_while(shared, pause, same));
+            let same = |shared: &mut Shared| shared.lifecycle.supply_changes() == before;
+            drop(self.changed.wait_timeout_while(shared, until(again), same));
         }
     }
 }
@@ -633,11 +634,9 @@ impl Processes for Caller<'_> {
     fn discard(&self, worker: WorkerId) {
         let mut shared = self.core.lock();
         let process = shared.take(worker);
-        shared.changes = shared.changes.wrapping_add(1);
         drop(shared);
         if let Some(process) = process {
             process.abort();
         }
-        self.core.changed.notify_all();
     }
 }

@@ -13,8 +13,8 @@
 use crate::driver::{Core, Living};
 use crate::error::Exit;
 use crate::lock::lock;
-use crate::look::Status;
-use crate::report::{Item, Mechanism, Report, State, Why};
+use crate::look::look;
+use crate::report::Report;
 use crate::start::{Plan, States, await_end};
 use crate::sys::clone::Child;
 use crate::sys::socket::{receive_all, send_both, unread};
@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use umd_core::channel::start_error;
-use umd_core::error::{LockdownCheck, Seen, StartError, Violation};
+use umd_core::error::{Seen, StartError, Violation};
 use umd_core::frame::{HEADER_LEN, Header};
 use umd_core::host::Lost;
 use umd_core::lifecycle::WorkerId;
@@ -220,7 +220,11 @@ impl Process {
             _ => Progress::More,
         };
         let looked = match progress {
-            Progress::Hello => self.look(plan, states),
+            Progress::Hello => {
+                let (report, looked) = look(&self.child, plan, states);
+                *lock(&self.report) = Some(report);
+                looked
+            }
             _ => Ok(()),
         };
         let mut channel = lock(&self.channel);
@@ -251,79 +255,6 @@ impl Process {
         {
             // Where it is gone, the wait for its hello says so.
             let _ = self.send(&mut 0, &frame, &[]);
-        }
-    }
-
-    /// Looks at the process itself: what was asked for is in force, or at least each property of the lockdown has a
-    /// mechanism. The filter gives all of them, so it is this that there is no start without.
-    fn look(&self, plan: &Plan, states: States) -> Result<(), LockdownCheck> {
-        let status = Status::of(&self.pid().to_string());
-        // Its id is its own as long as nobody has reaped it.
-        let status = status.filter(|_| lock(&self.end).is_none());
-        let mut report = Report {
-            profile: plan.lockdown().name(),
-            pid: self.pid(),
-            mechanisms: Vec::new(),
-        };
-        let mut note = |mechanism, state| report.mechanisms.push(Item { mechanism, state });
-        let seen = |found: Option<bool>| match found {
-            Some(true) => State::InForce,
-            Some(false) => State::Missing(Why::NotSeen),
-            None => State::Claimed,
-        };
-        let status = status.unwrap_or_default();
-        let seccomp = match (status.seccomp, status.filters) {
-            (Some(mode), Some(filters)) => Some(mode == 2 && filters >= states.filters),
-            // Before Linux 5.9 filters are not counted.
-            (Some(mode), None) if mode != 2 => Some(false),
-            _ => None,
-        };
-        note(Mechanism::Seccomp, seen(seccomp));
-        let calls = match seccomp {
-            Some(false) => State::Missing(Why::NotSeen),
-            Some(true) | None => State::Claimed,
-        };
-        note(Mechanism::SystemCalls, calls);
-        let no_new_privs = status.no_new_privs.map(|set| set == 1);
-        note(Mechanism::NoNewPrivs, seen(no_new_privs));
-        let capabilities = status.capabilities.map(|set| set == 0);
-        note(Mechanism::Capabilities, seen(capabilities));
-        let ids = match states.drops_ids {
-            true => seen(status.uids.zip(status.gids).zip(status.groups).map(
-                |((uids, gids), groups)| uids == [65534; 4] && gids == [65534; 4] && groups == 0,
-            )),
-            false => State::Missing(Why::NotPermitted),
-        };
-        note(Mechanism::Ids, ids);
-        for (mechanism, state) in states.list {
-            let bound = mechanism != Mechanism::ProcessLimit
-                || status.uids.is_none_or(|[real, ..]| real != 0);
-            // Root is under no limit of processes.
-            note(
-                mechanism,
-                if bound {
-                    state
-                } else {
-                    State::Missing(Why::NotPermitted)
-                },
-            );
-        }
-        for mechanism in [Mechanism::Descriptors, Mechanism::OtherLimits] {
-            if report.state(mechanism) == State::NotRequested {
-                report.mechanisms.push(Item {
-                    mechanism,
-                    state: State::InForce,
-                });
-            }
-        }
-        *lock(&self.report) = Some(report);
-        if status.threads.is_some_and(|threads| threads != 1) {
-            return Err(LockdownCheck::Threads);
-        }
-        match (seccomp, no_new_privs) {
-            (Some(false), _) => Err(LockdownCheck::Seccomp),
-            (_, Some(false)) => Err(LockdownCheck::NoNewPrivs),
-            _ => Ok(()),
         }
     }
 

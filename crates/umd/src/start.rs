@@ -5,16 +5,13 @@
 //! afterwards, since both share memory until the exec.
 
 use crate::error::BuildError;
-use crate::image::{Image, Kind, out_of_the_way};
-use crate::look::Status;
+use crate::image::{Image, out_of_the_way};
+use crate::look::{Status, proc_is_ours};
 use crate::report::{Mechanism, State, Why};
+use crate::ruleset::DenyAll;
 use crate::sys::clone::{Child, Expect, Options, Script, Stack, Step, Way};
 use crate::sys::files::is_open;
 use crate::sys::signals;
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, Scope,
-};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
@@ -91,13 +88,13 @@ pub(crate) struct Plan {
     memory_max: u64,
     /// What is written to fd 2 goes nowhere.
     sink: OwnedFd,
-    /// Denies all; without, why.
-    ruleset: Result<OwnedFd, Why>,
+    ruleset: DenyAll,
     /// A directory that is deleted; without, why.
     root: Result<OwnedFd, Why>,
     namespaces: u64,
     cgroup: Option<OwnedFd>,
     diagnose: bool,
+    proc_is_ours: bool,
     /// What a handler is sent first, where that is the same for all.
     filter: Option<Vec<u8>>,
 }
@@ -186,11 +183,11 @@ impl Plan {
         Ok(Self {
             filter,
             name: CString::new(name).map_err(|_| BuildError::Name)?,
-            ruleset: deny_all(&image),
+            ruleset: DenyAll::new(&image),
             image,
             lockdown: policy.lockdown,
             memory_max: policy.memory_max,
-            sink: sink().map_err(BuildError::Resources)?,
+            sink: sink().map_err(BuildError::resources)?,
             root: match rustix::process::geteuid().is_root() {
                 true => empty_root(),
                 false => Err(Why::NotPermitted),
@@ -198,12 +195,18 @@ impl Plan {
             namespaces: extras.namespaces,
             cgroup: extras.cgroup,
             diagnose: extras.diagnose,
+            proc_is_ours: proc_is_ours(),
         })
     }
 
     /// What a handler gives up.
     pub(crate) fn lockdown(&self) -> Lockdown {
         self.lockdown
+    }
+
+    /// Are handlers in `/proc` who they are here? They are not where that is another PID namespace's.
+    pub(crate) fn proc_is_ours(&self) -> bool {
+        self.proc_is_ours
     }
 
     /// How many filters a handler is under that has set its own: the ones that it has from the calling thread included. Asked at each
@@ -350,8 +353,10 @@ impl Plan {
                 ),
             ),
         ];
-        if let Err(why) = &self.ruleset {
-            states.push((Mechanism::Landlock, State::Missing(*why)));
+        for (mechanism, part) in self.ruleset.parts() {
+            if let Err(why) = part {
+                states.push((mechanism, State::Missing(why)));
+            }
         }
         match &self.root {
             Ok(_) if attempt.powers.root => {}
@@ -441,10 +446,12 @@ impl Plan {
         }
         let privileges = [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0];
         list.step(number::PRCTL, privileges, Success);
-        if let Ok(ruleset) = &self.ruleset {
+        if let Some(ruleset) = self.ruleset.file() {
+            for (mechanism, _) in self.ruleset.parts().iter().filter(|(_, part)| part.is_ok()) {
+                list.mark(*mechanism);
+            }
             let arguments = [descriptor(ruleset.as_fd()), 0, 0, 0, 0, 0];
-            let number = number::LANDLOCK_RESTRICT_SELF;
-            list.marked(Mechanism::Landlock, number, arguments, Anything);
+            list.step(number::LANDLOCK_RESTRICT_SELF, arguments, Anything);
         }
         // After the change of uid, which would take it back.
         let death = [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0];
@@ -530,8 +537,13 @@ impl List<'_> {
         self.steps.push(Step::new(number, arguments, expect));
     }
 
-    fn marked(&mut self, mechanism: Mechanism, number: u32, arguments: [usize; 6], expect: Expect) {
+    /// The next step stands for this.
+    fn mark(&mut self, mechanism: Mechanism) {
         self.marks.push((self.steps.len(), mechanism));
+    }
+
+    fn marked(&mut self, mechanism: Mechanism, number: u32, arguments: [usize; 6], expect: Expect) {
+        self.mark(mechanism);
         self.step(number, arguments, expect);
     }
 }
@@ -617,30 +629,6 @@ fn sink() -> Result<OwnedFd, Errno> {
         // In an empty root: a pipe that nobody reads.
         Err(_) => out_of_the_way(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?.1),
     }
-}
-
-/// A ruleset that allows nothing; but the image, where that is a file among others.
-fn deny_all(image: &Image) -> Result<OwnedFd, Why> {
-    let abi = ABI::V6;
-    let ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(abi))
-        .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(abi)))
-        .and_then(|ruleset| ruleset.scope(Scope::from_all(abi)))
-        .and_then(|ruleset| ruleset.create());
-    let ruleset = ruleset.map_err(|_| Why::NotSupported)?;
-    let ruleset = match image.kind() {
-        Kind::Sealed => ruleset,
-        Kind::Nameless => ruleset
-            .add_rule(PathBeneath::new(
-                image,
-                AccessFs::Execute | AccessFs::ReadFile,
-            ))
-            .map_err(|_| Why::NotSupported)?,
-    };
-    let file: Option<OwnedFd> = ruleset.into();
-    let file = file.ok_or(Why::NotSupported)?;
-    out_of_the_way(file).map_err(|errno| Why::Errno(errno.raw_os_error()))
 }
 
 /// A directory that is deleted: it is empty, and nothing can be made in it.

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use umd::{CallFailure, Cause, Driver, Exit, Lockdown, Syscalls};
+use umd::{CallFailure, Cause, Driver, Exit};
 use umd_user_tests::SAMPLE;
 use umd_user_tests::rig::{
-    self, again_as_an_ordinary_user, ask, by_itself, children, descriptors, exists, hostile,
-    is_alone, until,
+    self, again_as_an_ordinary_user, ask, by_itself, children, descriptors, exists, go_on, hostile,
+    is_alone, stopped, stopping, until,
 };
 use umd_user_tests::sys::{self, Action, Thread};
 
@@ -330,6 +330,39 @@ fn a_fork_has_no_part_in_the_drivers() {
     });
 }
 
+/// A copy may be made at any moment, and what other threads were about to do is never done there: one of them had the right to make umd's own
+/// threads, maybe.
+#[test]
+fn a_fork_while_another_thread_builds_the_first_driver() {
+    by_itself(
+        "a_fork_while_another_thread_builds_the_first_driver",
+        || {
+            for round in 0..200 {
+                let good = sys::in_a_copy(|| {
+                    thread::scope(|scope| {
+                        let (begun, begin) = mpsc::channel();
+                        let other = scope.spawn(move || {
+                            begun.send(()).unwrap();
+                            let driver = hostile().build().unwrap();
+                            ask(&driver, "echo x").is_ok()
+                        });
+                        begin.recv().unwrap();
+                        let later = Instant::now() + Duration::from_micros(round * 5);
+                        while Instant::now() < later {}
+                        let good = sys::in_a_copy(|| {
+                            sys::die_in(10);
+                            let driver = hostile().build().unwrap();
+                            ask(&driver, "echo x").is_ok()
+                        });
+                        good && other.join().unwrap()
+                    })
+                });
+                assert!(good, "in round {round}");
+            }
+        },
+    );
+}
+
 #[test]
 fn a_program_without_standard_files() {
     const TEST: &str = "a_program_without_standard_files";
@@ -381,30 +414,6 @@ fn drivers_from_many_threads_at_once() {
         // The bell and the events of the two threads.
         until("nothing is open but these", || descriptors() <= before + 2);
     });
-}
-
-/// A handler that stops within a request until the test lets it go on.
-fn stopping() -> umd::Builder<'static> {
-    hostile().lockdown(Lockdown::Custom(Syscalls::ALL))
-}
-
-/// Those of its handlers that have stopped.
-fn stopped(driver: &Driver) -> Vec<u32> {
-    let is_stopped = |pid: &u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.contains(") T ")
-    };
-    driver
-        .status()
-        .pids
-        .into_iter()
-        .filter(is_stopped)
-        .collect()
-}
-
-fn go_on(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
 }
 
 #[test]
