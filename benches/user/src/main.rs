@@ -40,11 +40,6 @@ fn main() -> Result<()> {
             trips::measure("")?;
             starts::measure()
         }
-        ["probe", host, turns] => {
-            pin()?;
-            come_first();
-            starts::probe(host, turns.parse()?)
-        }
         ["unpinned"] => {
             come_first();
             calls::recovery()?;

@@ -10,7 +10,7 @@ use crate::process::Process;
 use crate::quarantine::Quarantine;
 use crate::report::Report;
 use crate::spawner::{Spawner, errno};
-use crate::start::{Extras, Launched, Plan, States};
+use crate::start::{Extras, Launched, Plan};
 use crate::status::Status;
 use crate::sys::fork::Origin;
 use crate::sys::signals::quiet_thread;
@@ -203,9 +203,19 @@ impl Driver {
         if self.at_home().is_err() {
             return Vec::new();
         }
-        let shared = self.core.lock();
-        let processes = shared.processes.iter().flatten();
-        processes.filter_map(|process| process.report()).collect()
+        let processes: Vec<_> = self
+            .core
+            .lock()
+            .processes
+            .iter()
+            .flatten()
+            .cloned()
+            .collect();
+        let plan = &self.core.plan;
+        processes
+            .iter()
+            .filter_map(|process| process.report(plan))
+            .collect()
     }
 
     /// What of its lockdown is in force on a handler that is in service; `None` where none is.
@@ -384,7 +394,7 @@ impl Core {
         living: Living,
         deadline: Instant,
     ) -> Launch {
-        let (child, states) = launched.take().ok_or(StartError::Aborted)?;
+        let child = launched.take().ok_or(StartError::Aborted)?;
         let process = Process::new(self, worker, socket, child, living, deadline);
         let mut shared = self.lock();
         shared.lifecycle.counters.started();
@@ -406,7 +416,7 @@ impl Core {
             process.abort();
         }
         process.send_filter(&self.plan);
-        Ok((process, states))
+        Ok(process)
     }
 
     /// The thread that starts spares, off the callers' path, until the driver goes away.
@@ -449,7 +459,7 @@ struct Last {
 }
 
 /// What comes back from the spawner: a process that is about to say hello.
-pub(crate) type Launch = Result<(Arc<Process>, States), StartError>;
+pub(crate) type Launch = Result<Arc<Process>, StartError>;
 
 /// A process that is about to be made, or not reaped yet: whoever ends the driver waits until there is none.
 #[derive(Debug)]
@@ -527,7 +537,10 @@ impl<'c> Caller<'c> {
         let core = self.core.clone();
         self.core.spawner.run(move |stack| {
             let launched = core.plan.launch(&theirs, stack).map_err(not_executed);
-            done(launched.and_then(|launched| core.adopt(worker, socket, launched, living, deadline)));
+            done(
+                launched
+                    .and_then(|launched| core.adopt(worker, socket, launched, living, deadline)),
+            );
         });
         Ok(ours)
     }
@@ -609,8 +622,8 @@ impl Processes for Caller<'_> {
         // The hello or the end is what wakes us, and not that there is a process: that would be one more switch.
         await_word(&socket, until(deadline));
         let launched = result.recv_timeout(until(deadline));
-        let (process, states) = launched.map_err(|_| StartError::TimedOut)??;
-        let greeted = process.greet(&self.core.plan, states);
+        let process = launched.map_err(|_| StartError::TimedOut)??;
+        let greeted = process.greet(&self.core.plan);
         if greeted.is_err() {
             self.lost(&process, process.exit());
         }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A look at a handler before it serves: what of its lockdown is in force, as the kernel says of its process.
+//! A look at a handler: what of its lockdown is in force, as the kernel says of its process.
 
 use crate::report::{Item, Mechanism, Report, State, Why};
-use crate::start::{Plan, States};
+use crate::start::{FilterBy, Plan, States};
 use crate::sys::clone::Child;
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags, open};
@@ -12,26 +12,35 @@ use umd_core::error::LockdownCheck;
 /// "nobody" and "nogroup".
 const NOBODY: [u32; 4] = [65534; 4];
 
-/// What was asked for is in force, or at least each property of the lockdown has a mechanism. The filter gives all of them, so it is
-/// this that there is no start without.
-pub(crate) fn look(
-    child: &Child,
-    plan: &Plan,
-    states: States,
-) -> (Report, Result<(), LockdownCheck>) {
-    let status = match plan.proc_is_ours() {
-        true => Status::of_child(child).unwrap_or_default(),
-        false => Status::default(),
+/// Before it serves: each property of the lockdown has a mechanism. The filter gives all of them, so it is this that there is no start
+/// without. Where the child has set it there was no exec without, and nothing is left to be looked at.
+pub(crate) fn check(child: &Child, plan: &Plan, states: &States) -> Result<(), LockdownCheck> {
+    let FilterBy::Handler { filters } = states.filter else {
+        return Ok(());
     };
-    let seccomp = match (status.seccomp, status.filters) {
-        (Some(mode), Some(filters)) => Some(mode == 2 && filters >= states.filters),
-        // Before Linux 5.9 filters are not counted.
-        (Some(mode), None) if mode != 2 => Some(false),
-        _ => None,
-    };
-    let calls = match seccomp {
-        Some(false) => State::Missing(Why::NotSeen),
-        Some(true) | None => State::Claimed,
+    let status = visible(child, plan);
+    match status.threads {
+        Some(threads) if threads != 1 => Err(LockdownCheck::Threads),
+        _ if status.is_filtered(filters) == Some(false) => Err(LockdownCheck::Seccomp),
+        _ if status.no_new_privs == Some(0) => Err(LockdownCheck::NoNewPrivs),
+        _ => Ok(()),
+    }
+}
+
+/// What of its lockdown is in force now.
+pub(crate) fn report(child: &Child, plan: &Plan, states: &States) -> Report {
+    let status = visible(child, plan);
+    let (seccomp, calls) = match states.filter {
+        // What the kernel has said to the child.
+        FilterBy::Child => (State::InForce, State::InForce),
+        FilterBy::Handler { filters } => {
+            let seccomp = status.is_filtered(filters);
+            let calls = match seccomp {
+                Some(false) => State::Missing(Why::NotSeen),
+                Some(true) | None => State::Claimed,
+            };
+            (seen(seccomp), calls)
+        }
     };
     let no_new_privs = status.no_new_privs.map(|set| set == 1);
     let nobody = |((uids, gids), groups)| uids == NOBODY && gids == NOBODY && groups == 0;
@@ -40,7 +49,7 @@ pub(crate) fn look(
         false => State::Missing(Why::NotPermitted),
     };
     let mut list = vec![
-        (Mechanism::Seccomp, seen(seccomp)),
+        (Mechanism::Seccomp, seccomp),
         (Mechanism::SystemCalls, calls),
         (Mechanism::NoNewPrivs, seen(no_new_privs)),
         (
@@ -49,7 +58,7 @@ pub(crate) fn look(
         ),
         (Mechanism::Ids, ids),
     ];
-    list.extend(states.list);
+    list.extend(&states.list);
     for (mechanism, state) in &mut list {
         // Root is under no limit of processes.
         if *mechanism == Mechanism::ProcessLimit && matches!(status.uids, Some([0, ..])) {
@@ -61,21 +70,22 @@ pub(crate) fn look(
             list.push((mechanism, State::InForce));
         }
     }
-    let report = Report {
+    Report {
         profile: plan.lockdown().name(),
         pid: child.pid.get().unsigned_abs(),
         mechanisms: list
             .into_iter()
             .map(|(mechanism, state)| Item { mechanism, state })
             .collect(),
-    };
-    let check = match (status.threads, seccomp, no_new_privs) {
-        (Some(threads), ..) if threads != 1 => Err(LockdownCheck::Threads),
-        (_, Some(false), _) => Err(LockdownCheck::Seccomp),
-        (_, _, Some(false)) => Err(LockdownCheck::NoNewPrivs),
-        _ => Ok(()),
-    };
-    (report, check)
+    }
+}
+
+/// What `/proc` shows of it.
+fn visible(child: &Child, plan: &Plan) -> Status {
+    match plan.proc_is_ours() {
+        true => Status::of_child(child).unwrap_or_default(),
+        false => Status::default(),
+    }
 }
 
 fn seen(found: Option<bool>) -> State {
@@ -126,6 +136,16 @@ impl Status {
         let mut text = [0; 8192];
         let length = rustix::io::read(&file, &mut text).ok()?;
         Some(Self::parse(&String::from_utf8_lossy(text.get(..length)?)))
+    }
+
+    /// Is it under so many filters, or more?
+    fn is_filtered(&self, filters: u64) -> Option<bool> {
+        match (self.seccomp, self.filters) {
+            (Some(mode), Some(number)) => Some(mode == 2 && number >= filters),
+            // Before Linux 5.9 filters are not counted.
+            (Some(mode), None) if mode != 2 => Some(false),
+            _ => None,
+        }
     }
 
     fn parse(text: &str) -> Self {

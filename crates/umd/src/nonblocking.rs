@@ -172,7 +172,7 @@ impl<'c> Caller<'c> {
         })?;
         let launched = tokio::time::timeout(until(deadline), launched).await;
         let launched = launched.map_err(|_| StartError::TimedOut)?;
-        let (process, states) = launched.map_err(|_| StartError::Aborted)??;
+        let process = launched.map_err(|_| StartError::Aborted)??;
         let mut hello = Hello::default();
         let heard = ready(&process, Interest::READABLE, || {
             process.hear(&mut hello, RecvFlags::DONTWAIT)
@@ -180,7 +180,7 @@ impl<'c> Caller<'c> {
         if heard.await.is_err() {
             process.abort();
         }
-        let greeted = process.greeted(&hello, self.core().plan(), states);
+        let greeted = process.greeted(&hello, self.core().plan());
         if greeted.is_err() {
             self.lost(&process, process.exit_soon().await);
         }

@@ -13,7 +13,7 @@
 use crate::driver::{Core, Living};
 use crate::error::Exit;
 use crate::lock::lock;
-use crate::look::look;
+use crate::look;
 use crate::report::Report;
 use crate::start::{Plan, States, await_end};
 use crate::sys::clone::Child;
@@ -63,7 +63,7 @@ pub(crate) struct Process {
     /// For those who wait for that without a thread.
     #[cfg(feature = "tokio")]
     ended_soon: tokio::sync::Notify,
-    report: Mutex<Option<Report>>,
+    states: States,
     /// Does it say which call it was denied?
     diagnoses: bool,
     /// Its id as it sees it.
@@ -128,7 +128,7 @@ impl Process {
         core: &Arc<Core>,
         worker: WorkerId,
         socket: Arc<OwnedFd>,
-        child: Child,
+        (child, states): (Child, States),
         living: Living,
         deadline: Instant,
     ) -> Arc<Self> {
@@ -156,7 +156,7 @@ impl Process {
             ended: Condvar::new(),
             #[cfg(feature = "tokio")]
             ended_soon: tokio::sync::Notify::new(),
-            report: Mutex::new(None),
+            states,
         })
     }
 
@@ -173,8 +173,10 @@ impl Process {
     }
 
     /// What of its lockdown is in force, once it has said hello.
-    pub(crate) fn report(&self) -> Option<Report> {
-        lock(&self.report).clone()
+    pub(crate) fn report(&self, plan: &Plan) -> Option<Report> {
+        let started = lock(&self.channel).transfer.start_result();
+        started?.ok()?;
+        Some(look::report(&self.child, plan, &self.states))
     }
 
     /// What it says that it was denied.
@@ -183,11 +185,11 @@ impl Process {
     }
 
     /// Waits for the hello, and looks at the process. Context: the caller that starts it; the watch keeps the deadline.
-    pub(crate) fn greet(&self, plan: &Plan, states: States) -> Result<(), StartError> {
+    pub(crate) fn greet(&self, plan: &Plan) -> Result<(), StartError> {
         let mut hello = Hello::default();
         // A wait that is over has heard something, or the end.
         let _ = self.hear(&mut hello, RecvFlags::empty());
-        self.greeted(&hello, plan, states)
+        self.greeted(&hello, plan)
     }
 
     /// Hears the hello, or the end. `AGAIN`: not all of it yet.
@@ -209,22 +211,13 @@ impl Process {
     }
 
     /// What was heard is a hello, and the process is as it should be; or it is ended.
-    pub(crate) fn greeted(
-        &self,
-        hello: &Hello,
-        plan: &Plan,
-        states: States,
-    ) -> Result<(), StartError> {
+    pub(crate) fn greeted(&self, hello: &Hello, plan: &Plan) -> Result<(), StartError> {
         let progress = match hello.0.filled {
             HEADER_LEN => lock(&self.channel).transfer.header(&hello.0.bytes),
             _ => Progress::More,
         };
         let looked = match progress {
-            Progress::Hello => {
-                let (report, looked) = look(&self.child, plan, states);
-                *lock(&self.report) = Some(report);
-                looked
-            }
+            Progress::Hello => look::check(&self.child, plan, &self.states),
             _ => Ok(()),
         };
         let mut channel = lock(&self.channel);
@@ -250,9 +243,7 @@ impl Process {
     /// Sends the filter, where it could not be sent before there was a process. Does not wait: there is room for it in a socket that
     /// nothing was sent on.
     pub(crate) fn send_filter(&self, plan: &Plan) {
-        if plan.filter().is_none()
-            && let Some(frame) = plan.filter_for(self.inner_pid)
-        {
+        if let Some(frame) = plan.filter_for(self.inner_pid) {
             // Where it is gone, the wait for its hello says so.
             let _ = self.send(&mut 0, &frame, &[]);
         }

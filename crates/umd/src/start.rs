@@ -18,9 +18,10 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, SecureComputingMode, capabilities, secure_computing_mode};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use umd_core::filter::{Denial, Instruction, Program};
+use umd_core::filter::{Denial, Exec, Instruction, Program};
 use umd_core::frame::{Header, ORDERS, ORDERS_DIAGNOSE};
 use umd_core::lockdown::Lockdown;
 
@@ -51,6 +52,8 @@ mod number {
 }
 
 const PR_SET_PDEATHSIG: usize = 1;
+const PR_SET_SECCOMP: usize = 22;
+const SECCOMP_MODE_FILTER: usize = 2;
 const PR_SET_SECUREBITS: usize = 28;
 /// SECBIT_NOROOT, and its lock.
 const NO_ROOT: usize = 3;
@@ -95,9 +98,21 @@ pub(crate) struct Plan {
     cgroup: Option<OwnedFd>,
     diagnose: bool,
     proc_is_ours: bool,
-    /// What a handler is sent first, where that is the same for all.
-    filter: Option<Vec<u8>>,
+    filter: Filter,
 }
+
+/// The filter of a plan's handlers.
+#[derive(Debug)]
+enum Filter {
+    /// The child sets it before the exec.
+    Before(Vec<Instruction>),
+    /// Handlers set it at the start of their main, since what goes before takes calls that it denies. They are sent this, where it is the
+    /// same for all.
+    After(Option<Vec<u8>>),
+}
+
+/// Where the path of the exec lies, which a filter of [`Filter::Before`] knows it by.
+static NO_PATH: &CStr = c"";
 
 /// CLONE_NEW…, as in `include/uapi/linux/sched.h`.
 pub(crate) const NEW_PIDS: u64 = 0x2000_0000;
@@ -119,10 +134,19 @@ static NO_CLOSE_RANGE: AtomicBool = AtomicBool::new(false);
 #[derive(Debug, Default)]
 pub(crate) struct States {
     pub(crate) list: Vec<(Mechanism, State)>,
-    /// How many filters it is under when it has set its own.
-    pub(crate) filters: u64,
+    pub(crate) filter: FilterBy,
     /// It is to have nobody's ids.
     pub(crate) drops_ids: bool,
+}
+
+/// Who sets a handler's filter.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum FilterBy {
+    /// The child, of ours: there is no exec without.
+    #[default]
+    Child,
+    /// The handler, which is under so many when it has.
+    Handler { filters: u64 },
 }
 
 /// What the program may do, when it makes a process.
@@ -175,10 +199,11 @@ impl Plan {
         extras: Extras,
     ) -> Result<Self, BuildError> {
         let image = Image::new(name, blob)?;
-        // A list of the owner's may have calls that a process may make for itself only.
-        let filter = match policy.lockdown {
-            Lockdown::Custom(_) => None,
-            lockdown => filter(lockdown, 0, extras.diagnose),
+        let filter = match (policy.lockdown, extras.diagnose) {
+            (Lockdown::Strict, false) => Filter::Before(until_exec(&image)),
+            // A list of the owner's may have calls that a process may make for itself only.
+            (Lockdown::Custom(_), _) => Filter::After(None),
+            (lockdown, diagnose) => Filter::After(filter(lockdown, 0, diagnose)),
         };
         Ok(Self {
             filter,
@@ -209,9 +234,12 @@ impl Plan {
         self.proc_is_ours
     }
 
-    /// How many filters a handler is under that has set its own: the ones that it has from the calling thread included. Asked at each
-    /// start: a program may put itself under a filter at any time.
-    fn filters(&self) -> u64 {
+    /// Who sets the filter. A handler that does has those of the calling thread besides, which is asked at each start: a program
+    /// may put itself under a filter at any time.
+    fn filter_by(&self) -> FilterBy {
+        let Filter::After(_) = self.filter else {
+            return FilterBy::Child;
+        };
         let ours = match secure_computing_mode() {
             Ok(SecureComputingMode::Disabled) => 0,
             // One at the least, where nobody tells.
@@ -219,7 +247,9 @@ impl Plan {
                 .and_then(|own| own.filters)
                 .unwrap_or(1),
         };
-        ours.saturating_add(1)
+        FilterBy::Handler {
+            filters: ours.saturating_add(1),
+        }
     }
 
     /// Is a handler the first of its own?
@@ -229,12 +259,18 @@ impl Plan {
 
     /// What a handler is sent before it is there, where that is the same for all.
     pub(crate) fn filter(&self) -> Option<&[u8]> {
-        self.filter.as_deref()
+        match &self.filter {
+            Filter::Before(_) => None,
+            Filter::After(frame) => frame.as_deref(),
+        }
     }
 
-    /// What the handler with this id is sent.
+    /// What the handler with this id is sent, where that is not the same for all.
     pub(crate) fn filter_for(&self, pid: u32) -> Option<Vec<u8>> {
-        filter(self.lockdown, pid, self.diagnose)
+        match self.filter {
+            Filter::After(None) => filter(self.lockdown, pid, self.diagnose),
+            _ => None,
+        }
     }
 
     /// Does a handler say which call it was denied?
@@ -242,9 +278,9 @@ impl Plan {
         self.diagnose
     }
 
-    /// Makes a process that executes the image, with this end of the channel. Context: the spawner's thread.
+    /// Makes a process that executes the image, with this end of the channel, which is not standard input, output or error. Context: the
+    /// spawner's thread.
     pub(crate) fn launch(&self, channel: &OwnedFd, stack: &Stack) -> Result<Launched, Errno> {
-        let channel = out_of_the_way(channel)?;
         let mut attempt = Attempt {
             way: match NO_CLONE3.load(Ordering::Relaxed) {
                 false => Way::Clone3,
@@ -252,7 +288,7 @@ impl Plan {
             },
             range: !NO_CLOSE_RANGE.load(Ordering::Relaxed),
             powers: Powers::now(),
-            filters: self.filters(),
+            filter: self.filter_by(),
         };
         loop {
             match self.attempt(channel.as_fd(), stack, attempt) {
@@ -328,7 +364,7 @@ impl Plan {
             child: Some(child),
             states: States {
                 list,
-                filters: attempt.filters,
+                filter: attempt.filter,
                 drops_ids: powers.ids,
             },
         })
@@ -480,9 +516,20 @@ impl Plan {
             0,
         ];
         list.step(number::RT_SIGPROCMASK, mask, Success);
+        if let Filter::Before(_) = self.filter {
+            let filter = [
+                PR_SET_SECCOMP,
+                SECCOMP_MODE_FILTER,
+                &raw const memory.filter as usize,
+                0,
+                0,
+                0,
+            ];
+            list.step(number::PRCTL, filter, Success);
+        }
         let exec = [
             descriptor(self.image.as_fd()),
-            c"".as_ptr() as usize,
+            NO_PATH.as_ptr() as usize,
             memory.arguments.as_ptr() as usize,
             memory.environment.as_ptr() as usize,
             AT_EMPTY_PATH,
@@ -509,6 +556,15 @@ fn filter(lockdown: Lockdown, pid: u32, diagnose: bool) -> Option<Vec<u8>> {
     Some(frame)
 }
 
+/// The filter of a child that executes this image under strict.
+fn until_exec(image: &Image) -> Vec<Instruction> {
+    let exec = Exec {
+        image: image.as_fd().as_raw_fd().unsigned_abs(),
+        path: NO_PATH.as_ptr() as u64,
+    };
+    Program::strict_until(exec).instructions().to_vec()
+}
+
 /// How a process is to be made.
 #[derive(Clone, Copy, Debug)]
 struct Attempt {
@@ -516,8 +572,7 @@ struct Attempt {
     /// close_range() is there.
     range: bool,
     powers: Powers,
-    /// How many filters it is under when it has set its own.
-    filters: u64,
+    filter: FilterBy,
 }
 
 /// Why there is no process.
@@ -548,6 +603,27 @@ impl List<'_> {
     }
 }
 
+/// `struct sock_fprog`, as in `include/uapi/linux/filter.h`.
+#[repr(C)]
+struct FilterProgram {
+    length: u16,
+    code: *const Instruction,
+}
+
+impl Filter {
+    /// What the child sets, if it does. It has to stay where it is.
+    fn program(&self) -> FilterProgram {
+        let code = match self {
+            Self::Before(code) => &**code,
+            Self::After(_) => &[],
+        };
+        FilterProgram {
+            length: u16::try_from(code.len()).unwrap_or(0),
+            code: code.as_ptr(),
+        }
+    }
+}
+
 /// What steps refer to by address.
 struct Memory {
     arguments: [*const std::ffi::c_char; 3],
@@ -557,17 +633,20 @@ struct Memory {
     /// `struct sigaction` of zeroes: SIG_DFL.
     default_action: [u64; 4],
     no_signal: u64,
+    filter: FilterProgram,
     parent: usize,
     /// Those that are open, from 3 on, where they have to be named.
     descriptors: Vec<usize>,
 }
 
 impl Memory {
-    /// The plan's name has to stay where it is as long as this.
+    /// The plan's name and filter have to stay where they are as long as this.
     fn new(plan: &Plan, attempt: Attempt) -> Self {
-        let orders = match plan.diagnose {
-            true => ORDERS_DIAGNOSE,
-            false => ORDERS,
+        let orders = match (&plan.filter, plan.diagnose) {
+            // It finds that nothing is left to be given up.
+            (Filter::Before(_), _) => ptr::null(),
+            (_, true) => ORDERS_DIAGNOSE.as_ptr(),
+            (_, false) => ORDERS.as_ptr(),
         };
         let mut limits = vec![
             limit(Resource::As, RLIMIT_AS, plan.memory_max),
@@ -577,11 +656,12 @@ impl Memory {
         ];
         limits.extend(LIMITS.map(|(resource, number, most)| limit(resource, number, most)));
         Self {
-            arguments: [plan.name.as_ptr(), orders.as_ptr(), std::ptr::null()],
-            environment: [std::ptr::null()],
+            arguments: [plan.name.as_ptr(), orders, ptr::null()],
+            environment: [ptr::null()],
             limits,
             default_action: [0; 4],
             no_signal: 0,
+            filter: plan.filter.program(),
             parent: rustix::process::getpid().as_raw_nonzero().get() as usize,
             descriptors: match attempt.range {
                 true => Vec::new(),
@@ -599,7 +679,11 @@ impl Memory {
 }
 
 fn limit(resource: Resource, number: usize, most: u64) -> (usize, [u64; 2]) {
-    let hard = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let hard = match most {
+        // Less cannot be.
+        0 => 0,
+        _ => getrlimit(resource).maximum.unwrap_or(u64::MAX),
+    };
     (number, [most.min(hard); 2])
 }
 
