@@ -42,7 +42,8 @@ pub(crate) fn report(child: &Child, plan: &Plan, states: &States) -> Report {
             (seen(seccomp), calls)
         }
     };
-    let no_new_privs = status.no_new_privs.map(|set| set == 1);
+    // Where it is not seen: the child has it, or there was no exec.
+    let no_new_privs = status.no_new_privs.is_none_or(|set| set == 1);
     let nobody = |((uids, gids), groups)| uids == NOBODY && gids == NOBODY && groups == 0;
     let ids = match states.drops_ids {
         true => seen(status.uids.zip(status.gids).zip(status.groups).map(nobody)),
@@ -51,7 +52,7 @@ pub(crate) fn report(child: &Child, plan: &Plan, states: &States) -> Report {
     let mut list = vec![
         (Mechanism::Seccomp, seccomp),
         (Mechanism::SystemCalls, calls),
-        (Mechanism::NoNewPrivs, seen(no_new_privs)),
+        (Mechanism::NoNewPrivs, seen(Some(no_new_privs))),
         (
             Mechanism::Capabilities,
             seen(status.capabilities.map(|set| set == 0)),

@@ -167,6 +167,45 @@ fn the_lockdown_is_in_force_and_reported() {
 }
 
 #[test]
+fn under_strict_the_filter_is_there_before_the_first_instruction() {
+    // The standard library's start takes calls that strict has not.
+    let driver = Driver::builder("words", STD).build().unwrap();
+    let error = driver.start().unwrap_err();
+    assert_eq!(error.exit(), Some(Exit::Signaled(31)), "{error}");
+    // The host has set it itself, and so can say what is in it; but not of one that a handler sets.
+    let calls = |driver: Driver| {
+        driver.start().unwrap();
+        let report = driver.report().unwrap();
+        report.state(umd::Mechanism::SystemCalls)
+    };
+    assert_eq!(calls(hostile().build().unwrap()), umd::State::InForce);
+    for handlers_own in [hostile().diagnose(), hostile().lockdown(Lockdown::Compute)] {
+        assert_eq!(calls(handlers_own.build().unwrap()), umd::State::Claimed);
+    }
+}
+
+#[test]
+fn a_handler_that_does_not_set_the_filter_that_it_is_sent_does_not_serve() {
+    let build = |builder: fn(umd::Builder<'static>) -> umd::Builder<'static>| {
+        let lax = Driver::builder("hostile-lax", HOSTILE).restart(RestartPolicy::unlimited());
+        builder(lax).build().unwrap()
+    };
+    for driver in [
+        build(|lax| lax.lockdown(Lockdown::Compute)),
+        build(|lax| lax.lockdown(Lockdown::Custom(umd::Syscalls::ALL))),
+        build(umd::Builder::diagnose),
+    ] {
+        // It takes the filter for a request and ends; mostly it is looked at before.
+        let errors = [(); 20].map(|()| driver.start().unwrap_err().errno());
+        assert!(
+            errors.iter().all(|errno| [1, 111].contains(errno)),
+            "{errors:?}"
+        );
+        assert!(errors.contains(&1), "{errors:?}");
+    }
+}
+
+#[test]
 fn a_handler_with_the_standard_library_has_a_heap_and_nothing_else() {
     let driver = Driver::builder("words", STD)
         .lockdown(Lockdown::Compute)

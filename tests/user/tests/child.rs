@@ -215,8 +215,9 @@ fn plain(call: &str) -> String {
         None => (rest, "?"),
     };
     let word = |word: &str| match word.parse::<u32>() {
-        Ok(10..1_000) => "FD".to_owned(),
+        Ok(4..=7 | 9..1_000) => "FD".to_owned(),
         _ if word.starts_with("0x") && word.ends_with("/* 0 vars */") => "NOTHING".to_owned(),
+        _ if word.starts_with("filter=0x") => "filter=CODE}".to_owned(),
         _ if word.starts_with("SIG") && name == "rt_sigaction" => "SIGNAL".to_owned(),
         _ => word.to_owned(),
     };
@@ -287,7 +288,8 @@ fn expected(ignored: usize) -> Vec<String> {
     list.extend(
         [
             "rt_sigprocmask(SIG_SETMASK, [], NULL, 8) 0",
-            "execveat(FD, \"\", [\"hostile\", \"filter\"], NOTHING, AT_EMPTY_PATH)",
+            "prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, {len=36, filter=CODE}) 0",
+            "execveat(FD, \"\", [\"hostile\"], NOTHING, AT_EMPTY_PATH)",
         ]
         .map(str::to_owned),
     );
