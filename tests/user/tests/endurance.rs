@@ -409,7 +409,7 @@ fn a_fork_while_another_thread_builds_the_first_driver() {
                         let later = Instant::now() + Duration::from_micros(round * 5);
                         while Instant::now() < later {}
                         let good = sys::in_a_copy(|| {
-                            sys::die_in(10);
+                            sys::die_in(20);
                             let driver = hostile().build().unwrap();
                             ask(&driver, "echo x").is_ok()
                         });
