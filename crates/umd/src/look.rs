@@ -6,7 +6,7 @@ use crate::start::{FilterBy, Plan, States};
 use crate::sys::clone::Child;
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags, open};
-use rustix::process::{WaitId, WaitIdOptions, getpid, waitid};
+use rustix::process::{WaitId, WaitIdOptions, getpid, getuid, waitid};
 use umd_core::error::LockdownCheck;
 
 /// "nobody" and "nogroup".
@@ -60,9 +60,13 @@ pub(crate) fn report(child: &Child, plan: &Plan, states: &States) -> Report {
         (Mechanism::Ids, ids),
     ];
     list.extend(&states.list);
+    let is_root = match status.uids {
+        Some([real, ..]) => real == 0,
+        None => !states.drops_ids && getuid().is_root(),
+    };
     for (mechanism, state) in &mut list {
         // Root is under no limit of processes.
-        if *mechanism == Mechanism::ProcessLimit && matches!(status.uids, Some([0, ..])) {
+        if *mechanism == Mechanism::ProcessLimit && is_root {
             *state = State::Missing(Why::NotPermitted);
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the tests look at things with.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output};
@@ -144,11 +145,17 @@ pub fn stopped(driver: &Driver) -> Vec<u32> {
 
 /// Lets a process go on that has stopped.
 pub fn go_on(pid: u32) {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
-    rustix::process::kill_process(pid.expect("an id"), rustix::process::Signal::CONT)
-        .expect("it is there");
+    send(pid, Signal::CONT);
+}
+
+/// Kills a process.
+pub fn kill(pid: u32) {
+    send(pid, Signal::KILL);
+}
+
+fn send(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("an id"), signal).expect("it is there");
 }
 
 /// Tests that count what a process has take turns.

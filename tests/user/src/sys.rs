@@ -120,6 +120,18 @@ pub fn die_in(seconds: u32) {
     unsafe { libc::alarm(seconds) };
 }
 
+/// For how long this process has had a processor.
+pub fn processor_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: writes the time.
+    let done = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    assert_eq!(done, 0);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+}
+
 /// Closes standard input, output and error.
 pub fn close_standard_files() {
     for fd in 0..3 {

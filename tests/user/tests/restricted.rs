@@ -3,7 +3,7 @@
 //! own. What a filter denies is denied as container engines do it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use std::os::fd::AsRawFd as _;
 use std::process::Command;
 use std::time::Duration;
@@ -283,6 +283,29 @@ fn a_proc_that_hides_the_processes_of_others() {
         sys::become_user(ORDINARY);
         let report = works(&hostile().build().unwrap());
         assert_eq!(report.state(Mechanism::Seccomp), State::InForce);
+    });
+}
+
+/// Without a look it is known all the same that a handler with root's ids is under no limit of processes.
+#[test]
+fn root_that_keeps_its_ids_where_proc_is_hidden() {
+    in_namespaces("root_that_keeps_its_ids_where_proc_is_hidden", OWN, || {
+        sys::mount(c"tmpfs", c"/proc", c"mode=755", 0);
+        set_capabilities(
+            None,
+            CapabilitySets {
+                effective: CapabilitySet::empty(),
+                permitted: CapabilitySet::empty(),
+                inheritable: CapabilitySet::empty(),
+            },
+        )
+        .unwrap();
+        let report = works(&hostile().build().unwrap());
+        for mechanism in [Mechanism::Ids, Mechanism::ProcessLimit] {
+            let state = report.state(mechanism);
+            assert_eq!(state, State::Missing(Why::NotPermitted), "{mechanism:?}");
+        }
+        assert_eq!(report.state(Mechanism::Capabilities), State::Claimed);
     });
 }
 
