@@ -277,8 +277,6 @@ fn spares_that_cannot_be_made_cost_little_and_come_when_they_can() {
         until("two handlers again", both);
         println!("# without descriptors: {busy:?} of {took:?}");
         assert!(busy < took / 4, "{busy:?} of {took:?}");
-        // Nobody was blamed.
-        assert_eq!(driver.status().state, "running");
     });
 }
 
