@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A key as a host believes it to be.
 
-use crate::crypto::Material;
+use crate::public::PublicKey;
 use crate::refusal::Refusal;
 
 /// Signing subkeys that a key has room for.
@@ -9,47 +9,6 @@ pub const SUBKEYS_MAX: usize = 16;
 
 /// Verifications that one key is worth.
 pub const VERIFICATIONS_MAX: u32 = 64;
-
-/// The hash by which a key is known: 20 bytes of a v4 key, 32 of a v6 key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    bytes: [u8; 32],
-    length: u8,
-}
-
-impl Fingerprint {
-    /// Its bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length.into()).unwrap_or(&[])
-    }
-}
-
-/// A public key as it is in its packet; nobody has vouched for it yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PublicKey<'a> {
-    /// 4 or 6.
-    pub version: u8,
-    /// When it was made, in seconds since 1970.
-    pub created: u32,
-    /// Its algorithm's number.
-    pub algorithm: u8,
-    /// Its numbers.
-    pub material: Material<'a>,
-    /// Recomputed from its packet.
-    pub fingerprint: Fingerprint,
-}
-
-impl PublicKey<'_> {
-    /// The eight bytes that signatures name it by: the fingerprint's last for v4, its first for v6.
-    pub fn key_id(&self) -> [u8; 8] {
-        let bytes = self.fingerprint.as_bytes();
-        let id = match self.version {
-            6 => bytes.first_chunk(),
-            _ => bytes.last_chunk(),
-        };
-        id.copied().unwrap_or_default()
-    }
-}
 
 /// What its owner says about a key, by a signature that was verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

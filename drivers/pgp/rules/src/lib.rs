@@ -10,10 +10,19 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+mod bytes;
 pub mod crypto;
 pub mod key;
+pub mod packet;
+pub mod public;
 pub mod refusal;
+pub mod signature;
+pub mod subpackets;
+pub mod text;
 
 pub use crypto::{Crypto, Curve, Digest, Hash, HashAlgorithm, Material, SignatureValue};
-pub use key::{Fingerprint, Key, PublicKey, State, Subkey};
+pub use key::{Key, State, Subkey};
+pub use public::{Fingerprint, PublicKey};
 pub use refusal::Refusal;
+pub use signature::{Hashed, Hashing, Signature, Verified};
+pub use subpackets::Facts;
