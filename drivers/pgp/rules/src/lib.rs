@@ -12,17 +12,21 @@
 
 mod bytes;
 pub mod crypto;
+pub mod data;
+pub mod der;
 pub mod key;
 pub mod packet;
 pub mod public;
 pub mod refusal;
+pub mod rpm;
 pub mod signature;
 pub mod subpackets;
 pub mod text;
 
 pub use crypto::{Crypto, Curve, Digest, Hash, HashAlgorithm, Material, SignatureValue};
 pub use key::{Key, State, Subkey};
-pub use public::{Fingerprint, PublicKey};
+pub use pgp_proto::Fingerprint;
+pub use public::PublicKey;
 pub use refusal::Refusal;
 pub use signature::{Hashed, Hashing, Signature, Verified};
 pub use subpackets::Facts;

@@ -4,6 +4,7 @@
 use crate::bytes::Bytes;
 use crate::crypto::{Crypto, Curve, Hash, HashAlgorithm, Material};
 use crate::refusal::Refusal;
+use pgp_proto::Fingerprint;
 
 /// Algorithms by their numbers.
 pub(crate) mod algorithm {
@@ -16,24 +17,19 @@ pub(crate) mod algorithm {
     pub(crate) const ED448: u8 = 28;
 }
 
+/// Can keys of this algorithm sign at all?
+pub(crate) fn can_sign(number: u8) -> bool {
+    use algorithm::*;
+    matches!(
+        number,
+        RSA | RSA_SIGN_ONLY | DSA | ECDSA | EDDSA | ED25519 | ED448
+    )
+}
+
 const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 const P384: &[u8] = &[0x2b, 0x81, 4, 0, 0x22];
 const P521: &[u8] = &[0x2b, 0x81, 4, 0, 0x23];
 const ED25519: &[u8] = &[0x2b, 6, 1, 4, 1, 0xda, 0x47, 0xf, 1];
-
-/// The hash by which a key is known: 20 bytes of a v4 key, 32 of a v6 key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
-    bytes: [u8; 32],
-    length: u8,
-}
-
-impl Fingerprint {
-    /// Its bytes.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.length.into()).unwrap_or(&[])
-    }
-}
 
 /// A public key as it is in its packet; nobody has vouched for it yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,16 +77,6 @@ impl<'a> PublicKey<'a> {
             material: material(algorithm, is_v6, numbers)?,
             fingerprint: fingerprint(body, is_v6, crypto)?,
         })
-    }
-
-    /// The eight bytes that signatures name it by: the fingerprint's last for v4, its first for v6.
-    pub fn key_id(&self) -> [u8; 8] {
-        let bytes = self.fingerprint.as_bytes();
-        let id = match self.version {
-            6 => bytes.first_chunk(),
-            _ => bytes.last_chunk(),
-        };
-        id.copied().unwrap_or_default()
     }
 
     /// Feeds a hash with the key, as signatures over it and its fingerprint do.
@@ -164,14 +150,11 @@ fn fingerprint<C: Crypto>(body: &[u8], is_v6: bool, crypto: &C) -> Result<Finger
     let mut hash = crypto.hash(algorithm)?;
     feed(body, is_v6, &mut hash)?;
     let digest = hash.finish()?;
-    let mut bytes = [0; 32];
-    let room = bytes.get_mut(..digest.as_bytes().len());
-    room.ok_or(Refusal::HashFailed)?
-        .copy_from_slice(digest.as_bytes());
-    Ok(Fingerprint {
-        bytes,
-        length: algorithm.length() as u8,
-    })
+    let fingerprint = match is_v6 {
+        true => digest.as_bytes().try_into().map(Fingerprint::V6),
+        false => digest.as_bytes().try_into().map(Fingerprint::V4),
+    };
+    fingerprint.map_err(|_| Refusal::HashFailed)
 }
 
 fn feed<H: Hash>(body: &[u8], is_v6: bool, hash: &mut H) -> Result<(), Refusal> {

@@ -33,6 +33,16 @@ macro_rules! refusals {
     };
 }
 
+impl Refusal {
+    /// Does it end the whole matter? Others are one signature's or one subkey's own affair.
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Reply | Self::TooManySignatures | Self::HashFailed | Self::NoMemory
+        )
+    }
+}
+
 const fn number(number: u32) -> NonZeroU32 {
     match NonZeroU32::new(number) {
         Some(number) => number,
@@ -65,6 +75,7 @@ refusals! {
     NoMemory = ENOMEM, "there is no memory";
     BadSignature = EKEYREJECTED, "the signature is not this key's over this";
     NoSelfSignature = EKEYREJECTED, "no self-signature vouches for the key";
+    NoBackSignature = EKEYREJECTED, "a subkey does not say itself that it signs for this key";
     TooManySignatures = EKEYREJECTED, "there are more signatures than a key is given verifications";
     Critical = EKEYREJECTED, "the signature says something critical that is not understood";
     SignatureTime = EKEYREJECTED, "the signature does not say when it was made, or is older than its key";

@@ -37,18 +37,13 @@ impl Canonical {
     }
 }
 
-/// Feeds a hash with the text of a cleartext-signed message: without the dashes in front of lines and the blanks behind them, and
-/// without the last line's end.
+/// Feeds a hash with the text of a cleartext-signed message, from which the last line's end was taken: without the dashes in front of
+/// lines and the blanks behind them.
 pub fn cleartext(
     text: &[u8],
     mut feed: impl FnMut(&[u8]) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    for (number, line) in text
-        .strip_suffix(b"\n")
-        .unwrap_or(text)
-        .split(|byte| *byte == b'\n')
-        .enumerate()
-    {
+    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
         if number > 0 {
             feed(b"\r\n")?;
         }
@@ -123,10 +118,10 @@ mod tests {
     #[test]
     fn cleartext_loses_dashes_blanks_and_its_last_end() {
         for (text, signed) in [
-            (&b"one\n"[..], &b"one"[..]),
-            (b"one", b"one"),
-            (b"- -----BEGIN\n- - x\n-y\n", b"-----BEGIN\r\n- x\r\n-y"),
-            (b"a \t\r\n\n b\n\n", b"a\r\n\r\n b\r\n"),
+            (&b"one\n"[..], &b"one\r\n"[..]),
+            (b"one\r", b"one"),
+            (b"- -----BEGIN\n- - x\n-y", b"-----BEGIN\r\n- x\r\n-y"),
+            (b"a \t\r\n\n b\n", b"a\r\n\r\n b\r\n"),
             (b"", b""),
         ] {
             let mut seen = Vec::<u8>::new();
