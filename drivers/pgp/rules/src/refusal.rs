@@ -114,6 +114,7 @@ refusals! {
     TooLong = EMSGSIZE, "this is longer than it may be";
     Package = EBADMSG, "this is no RPM package, or a damaged one";
     Unsigned = EKEYREJECTED, "the package's header is not signed";
+    PackageSignature = ENOPKG, "the package is signed only in ways that are not read";
     PayloadUnsupported = ENOPKG, "the package has no digest of its payload that is supported";
     Payload = EKEYREJECTED, "the payload is not what the header says";
     Room = EMSGSIZE, "there is not enough room for the result";
