@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Keys and signatures that GnuPG makes, and what it says of them.
+#![allow(clippy::unwrap_used, reason = "tests may panic")]
 
 mod support;
 
