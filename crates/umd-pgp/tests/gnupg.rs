@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Keys and signatures that GnuPG makes, and what it says of them.
-#![allow(clippy::unwrap_used, reason = "tests may panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -350,4 +350,77 @@ fn a_keyring_of_several_keys() {
     others.add(&gpg.export("two")).unwrap();
     let nobody = Err(Error::Refused(Refusal::BadSignature));
     assert_eq!(others.verify(&signature, TEXT), nobody);
+}
+
+#[test]
+fn signatures_have_their_time() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("in time", "ed25519", "sign", "never");
+    let key = gpg.export(&fingerprint);
+    let mut keys = keyring();
+    keys.add(&key).unwrap();
+    let sign = |time: u64, more: &[&str]| {
+        let time = format!("--faked-system-time={time}!");
+        gpg.run(&[&[&time[..]], more, &["--detach-sign"]].concat(), TEXT)
+    };
+    for (signature, result) in [
+        (
+            sign(NOW - 500, &["--default-sig-expire", "seconds=600"]),
+            Ok(()),
+        ),
+        (
+            sign(NOW - 500, &["--default-sig-expire", "seconds=400"]),
+            Err(Refusal::SignatureExpired),
+        ),
+        (
+            sign(
+                NOW - 2000,
+                &["--ignore-time-conflict", "--ignore-valid-from"],
+            ),
+            Err(Refusal::SignatureTime),
+        ),
+    ] {
+        let verified = keys.verify(&signature, TEXT).map(|_| ());
+        assert_eq!(verified, result.map_err(Error::Refused));
+    }
+    // A key of the future is none yet.
+    keys.set_time(std::time::UNIX_EPOCH + std::time::Duration::from_secs(NOW - 1001));
+    let refused = Err(Error::Refused(Refusal::KeyFuture));
+    assert_eq!(keys.add(&key).map(|_| ()), refused);
+}
+
+#[test]
+fn what_is_critical_and_not_known() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("notes", "ed25519", "sign", "never");
+    let mut keys = keyring();
+    keys.add(&gpg.export(&fingerprint)).unwrap();
+    let sign = |notation: &str| gpg.run(&["--sig-notation", notation, "--detach-sign"], TEXT);
+    keys.verify(&sign("note@x=of no matter"), TEXT).unwrap();
+    assert_eq!(
+        keys.verify(&sign("!note@x=to be understood"), TEXT),
+        Err(Error::Refused(Refusal::Critical))
+    );
+}
+
+#[test]
+fn an_armor_that_was_damaged() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("armored", "ed25519", "sign", "never");
+    let armored = gpg.run(&["--armor", "--export", &fingerprint], &[]);
+    let mut keys = keyring();
+    keys.add(&armored).unwrap();
+    let signature = gpg.run(&["--armor", "--detach-sign"], TEXT);
+    // In the middle of the checksum, which is the last line but one.
+    let sum = armored.iter().rposition(|byte| *byte == b'=').unwrap() + 2;
+    let mut damaged = armored.clone();
+    damaged[sum] = if damaged[sum] == b'A' { b'B' } else { b'A' };
+    assert_eq!(
+        keys.add(&damaged).map(|_| ()),
+        Err(Error::Refused(Refusal::Malformed))
+    );
+    // A signature is no key, nor the other way round.
+    let not_this = Error::Refused(Refusal::NotMine);
+    assert_eq!(keys.add(&signature).map(|_| ()), Err(not_this));
+    assert_eq!(keys.verify(&armored, TEXT), Err(not_this));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A handler that lies about a key: what it cannot have believed, and the four things that it can do.
-#![allow(clippy::unwrap_used, reason = "tests may panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -8,8 +8,8 @@ use pgp_proto::{Entry, Key, LIST_HEADER_LEN, List, Object, Place, Subject};
 use pgp_rules::key::{SUBKEYS_MAX, VERIFICATIONS_MAX};
 use proptest::prelude::*;
 use std::sync::LazyLock;
-use support::{Gpg, Judged, NOW, judge, judge_reply, reply};
-use umd_pgp::Refusal;
+use support::{Gpg, Judged, NOW, judge, judge_reply, packets, reply};
+use umd_pgp::{Refusal, RustCrypto};
 
 /// A key of somebody's, and behind it, in a packet of a kind that nobody reads, another's key.
 struct Input {
@@ -244,6 +244,85 @@ fn signatures_are_about_what_they_were_made_for() {
         // It lies in the wrong order.
         assert_eq!(judged(&swapped), Err(Refusal::Reply));
     }
+}
+
+#[test]
+fn a_subkey_that_signs_has_to_agree() {
+    let honest = honest();
+    let agreeing: Vec<usize> = (0..honest.len())
+        .filter(
+            |number| matches!(&honest[*number], Entry::Signature(claim) if claim.back.is_some()),
+        )
+        .collect();
+    assert_eq!(agreeing.len(), 3);
+    let back = |number: usize| match &honest[number] {
+        Entry::Signature(claim) => claim.back,
+        _ => None,
+    };
+    // Without the subkey's word, with what is no signature, and with the word of a signature about something else.
+    let first = agreeing[0];
+    let mut cut = back(first).unwrap();
+    cut.body.len -= 1;
+    cut.parts.lens[1] -= 1;
+    let mut elsewhere = back(first).unwrap();
+    elsewhere.body = honest[first].body();
+    for (other, why) in [
+        (None, Refusal::NoBackSignature),
+        (Some(cut), Refusal::Number),
+        (Some(elsewhere), Refusal::NoBackSignature),
+    ] {
+        let mut lie = honest.clone();
+        if let Entry::Signature(claim) = &mut lie[first] {
+            claim.back = other;
+        }
+        let judged = believed(&lie);
+        assert_eq!(judged.left_out, Some(why));
+        assert_eq!(judged.subkeys, INPUT.truth.subkeys[..2]);
+    }
+    // What one subkey says is not another's word.
+    let mut swapped = INPUT.bytes.clone();
+    let (from, to) = (back(first).unwrap(), back(agreeing[2]).unwrap());
+    let range = |object: Object| object.body.at as usize..object.body.end() as usize;
+    assert_eq!(from.body.len, to.body.len, "both are of Ed25519");
+    swapped.copy_within(range(to), from.body.at as usize);
+    let judged = judge_reply(&swapped, &written(&honest)).unwrap();
+    assert_eq!(judged.left_out, Some(Refusal::BadSignature));
+    assert_eq!(judged.subkeys, INPUT.truth.subkeys[..2]);
+}
+
+#[test]
+fn a_signature_about_a_key_is_none_over_data() {
+    let input = &INPUT.bytes;
+    let (key, name) = (packets(input)[0], packets(input)[1]);
+    let claim = honest()
+        .into_iter()
+        .find(|entry| matches!(entry, Entry::Signature(_)))
+        .unwrap();
+    let body = claim.body().of(input).unwrap();
+    // What it is over, as if that were data.
+    let mut data = vec![0x99];
+    data.extend(((key.end - key.body) as u16).to_be_bytes());
+    data.extend(&input[key.body..key.end]);
+    data.push(0xb4);
+    data.extend(((name.end - name.body) as u32).to_be_bytes());
+    data.extend(&input[name.body..name.end]);
+    let public = pgp_rules::key::primary(input, &RustCrypto).unwrap();
+    let mut hashing = pgp_rules::Signature::read(body)
+        .unwrap()
+        .hashing(&RustCrypto)
+        .unwrap();
+    hashing.update(&data).unwrap();
+    assert!(
+        hashing
+            .finish()
+            .unwrap()
+            .verify(&public, &RustCrypto)
+            .is_ok()
+    );
+    assert_eq!(
+        pgp_rules::data::signature(body),
+        Err(Refusal::SignatureType)
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Version 6, which Debian's GnuPG does not have: the samples of RFC 9580, appendix A, and keys that rPGP makes.
-#![allow(clippy::unwrap_used, reason = "tests may panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pgp::composed::{DetachedSignature, KeyType, SecretKeyParamsBuilder, SubkeyParamsBuilder};
 use pgp::crypto::ecc_curve::ECCCurve;
