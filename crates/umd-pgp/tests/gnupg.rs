@@ -41,6 +41,15 @@ fn signs(gpg: &Gpg, fingerprint: &str, signer: &str) {
         forged[0] ^= 1;
         let refused = Err(Error::Refused(Refusal::BadSignature));
         assert_eq!(keys.verify(&signature, &forged), refused);
+        // A digest's begin is in the signature, so what is over something else is found out by that; not so what is no signature.
+        if signature[0] & 0x80 != 0 {
+            for back in [1, 20] {
+                let mut forged = signature.clone();
+                let place = forged.len() - back;
+                forged[place] ^= 1;
+                assert_eq!(keys.verify(&forged, TEXT), refused, "{signer}");
+            }
+        }
         // How lines end matters to those that are over bytes.
         let dos = String::from_utf8(TEXT.to_vec())
             .unwrap()
@@ -152,7 +161,9 @@ fn subkeys_that_sign_and_others() {
     // Its primary key may not sign data, and the one that has expired not any more.
     let mut keys = keyring();
     keys.add(&gpg.export(&fingerprint)).unwrap();
-    let expired = listing.subkeys[2].fingerprint.as_str();
+    let has_expired = |subkey: &&support::Line| subkey.expires == Some(NOW - 800);
+    let expired = listing.subkeys.iter().find(has_expired).unwrap();
+    let expired = &expired.fingerprint;
     let time = format!("--faked-system-time={}!", NOW - 850);
     let signature = gpg.run(
         &[

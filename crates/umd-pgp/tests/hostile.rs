@@ -291,6 +291,24 @@ fn a_subkey_that_signs_has_to_agree() {
 }
 
 #[test]
+fn a_revocation_binds_nothing() {
+    let mut lie = honest();
+    let revocation = lie
+        .iter()
+        .position(|entry| INPUT.bytes[entry.body().at as usize + 1] == 0x28)
+        .unwrap();
+    // Its subkey's other signature lies before it or behind it.
+    let binding = match lie[revocation - 1] {
+        Entry::Signature(_) => revocation - 1,
+        _ => revocation + 1,
+    };
+    lie.remove(binding);
+    let judged = believed(&lie);
+    assert_eq!(judged.left_out, Some(Refusal::NoSelfSignature));
+    assert_eq!(judged.subkeys, INPUT.truth.subkeys[1..]);
+}
+
+#[test]
 fn a_signature_about_a_key_is_none_over_data() {
     let input = &INPUT.bytes;
     let (key, name) = (packets(input)[0], packets(input)[1]);

@@ -388,3 +388,32 @@ impl<T: Copy> Newest<T> {
         self.0.map(|(_, said)| said)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_the_stack_is_small() {
+        assert!(size_of::<Key<'_>>() <= 256);
+        assert!(size_of::<Option<Subkey<'_>>>() <= 192);
+        assert!(size_of::<Signature<'_>>() <= 192);
+    }
+
+    #[test]
+    fn revoked_comes_before_expired_and_expired_before_its_use() {
+        let mut state = State {
+            expires: Some(10),
+            revoked: true,
+            signs: false,
+        };
+        assert_eq!(state.check(10), Err(Refusal::KeyRevoked));
+        state.revoked = false;
+        assert_eq!(state.check(10), Err(Refusal::KeyExpired));
+        assert_eq!(state.check(9), Err(Refusal::KeyUsage));
+        state.signs = true;
+        assert_eq!(state.check(9), Ok(()));
+        state.expires = None;
+        assert_eq!(state.check(u64::MAX), Ok(()));
+    }
+}
