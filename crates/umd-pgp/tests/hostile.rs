@@ -9,7 +9,7 @@ use pgp_rules::key::{SUBKEYS_MAX, VERIFICATIONS_MAX};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 use support::{Gpg, Judged, NOW, judge, judge_reply, packets, reply};
-use umd_pgp::{Refusal, RustCrypto};
+use umd_pgp::{Refusal, RustCrypto, State};
 
 /// A key of somebody's, and behind it, in a packet of a kind that nobody reads, another's key.
 struct Input {
@@ -306,6 +306,42 @@ fn a_revocation_binds_nothing() {
     let judged = believed(&lie);
     assert_eq!(judged.left_out, Some(Refusal::NoSelfSignature));
     assert_eq!(judged.subkeys, INPUT.truth.subkeys[1..]);
+}
+
+#[test]
+fn a_key_that_is_taken_for_ones_own_takes_nothing_from_its_owner() {
+    let gpg = Gpg::new();
+    let owner = gpg.make("owner", "ed25519", "sign", "never");
+    let key = gpg.export(&owner);
+    let packet = gpg.run(&["--detach-sign"], b"data");
+    // An old header with one octet of length.
+    let signature = pgp_rules::data::signature(&packet[2..]).unwrap();
+    let mut hashing = signature.hashing(&RustCrypto).unwrap();
+    hashing.update(b"data").unwrap();
+    let hashed = hashing.finish().unwrap();
+    let body = pgp_rules::packet::primary(&key).unwrap();
+    let good = State {
+        expires: None,
+        revoked: false,
+        signs: true,
+    };
+    let expired = State {
+        expires: Some(1),
+        ..good
+    };
+    let check = |states: &[State]| {
+        let keys = states.iter().enumerate();
+        let keys = keys.map(|(number, state)| (body, *state, number));
+        pgp_rules::data::check_any(&hashed, keys, &RustCrypto, NOW).map(|(number, _)| number)
+    };
+    assert_eq!(check(&[good, expired]), Ok(0));
+    assert_eq!(check(&[expired, good]), Ok(1));
+    let revoked = State {
+        revoked: true,
+        ..good
+    };
+    assert_eq!(check(&[expired, revoked]), Err(Refusal::KeyExpired));
+    assert_eq!(check(&[]), Err(Refusal::BadSignature));
 }
 
 #[test]
