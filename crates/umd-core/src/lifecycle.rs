@@ -143,9 +143,13 @@ pub struct Lifecycle<const SLOTS: usize> {
     starts: u64,
     workers: [Worker; SLOTS],
     budget: Budget,
+    /// No spare is started before.
+    spares_from: Instant,
     queue: Queue,
     /// Something changed that the caller at the front of the queue waits for.
     changed: bool,
+    /// How often something changed that spares wait for.
+    supply_changes: u64,
     /// What the operator is told; kept here so that one lock covers it.
     pub counters: Counters,
 }
@@ -164,8 +168,10 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
                 start: 0,
             }; SLOTS],
             budget: Budget::new(),
+            spares_from: Instant::ZERO,
             queue: Queue::new(),
             changed: false,
+            supply_changes: 0,
             counters: Counters::new(),
         }
     }
@@ -198,6 +204,7 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     pub const fn loaded(&mut self) {
         self.image = true;
         self.changed = true;
+        self.supply_changed();
     }
 
     /// The image is taken away: nobody is admitted until there is another. Workers that are busy may finish;
@@ -272,12 +279,25 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
         Admission::Wait(Instant::NEVER)
     }
 
+    /// How often something has changed, other than the time, that [`replenish`](Self::replenish) goes by. A keeper of spares asks this,
+    /// *then* replenishes, and sleeps only while it is the same.
+    pub const fn supply_changes(&self) -> u64 {
+        self.supply_changes
+    }
+
+    const fn supply_changed(&mut self) {
+        self.supply_changes = self.supply_changes.wrapping_add(1);
+    }
+
     /// Should a worker be started off the callers' path? Then it is reserved, and
     /// [`ready`](Self::ready) puts it in service.
     pub fn replenish(&mut self, now: Instant) -> Supply {
         // Without a spare the next caller starts the worker, and hears why if that fails.
         if self.unloading || !self.image || self.policy.spares == 0 || !self.has(Slot::Vacant) {
             return Supply::Enough;
+        }
+        if self.spares_from > now {
+            return Supply::From(self.spares_from);
         }
         match self.budget.permit(now, &self.policy.restart) {
             Permit::From(instant) if instant <= now => match self.begin_start(Slot::Warming) {
@@ -304,8 +324,8 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     /// The call on this worker is over. False: the worker was retired meanwhile; a reply counts all
     /// the same, so one that dies after each reply does not use up the budget.
     pub fn finished(&mut self, id: WorkerId, served: Served) -> bool {
-        if served == Served::Reply {
-            self.budget.served();
+        if served == Served::Reply && self.budget.served() {
+            self.supply_changed();
         }
         self.changed = true;
         self.step(id, Slot::Busy, Slot::Idle)
@@ -326,12 +346,21 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
         news
     }
 
+    /// The worker could not be made, for want of something that is not its own. Nobody is blamed, but spares are not tried again at
+    /// once, which would go on for as long as it is wanting.
+    pub fn starved(&mut self, id: WorkerId, now: Instant) {
+        if self.retire(id) {
+            self.spares_from = now.after(self.policy.restart.backoff);
+        }
+    }
+
     /// The worker is taken out of service without blame. True where it was in service.
     pub fn retire(&mut self, id: WorkerId) -> bool {
         match self.worker(id) {
             Some(worker) if worker.slot != Slot::Vacant => {
                 worker.slot = Slot::Vacant;
                 self.changed = true;
+                self.supply_changed();
                 true
             }
             _ => false,
@@ -345,7 +374,9 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
             worker.slot = Slot::Vacant;
         }
         self.budget = Budget::new();
+        self.spares_from = Instant::ZERO;
         self.changed = true;
+        self.supply_changed();
     }
 
     /// The driver goes away: every worker is retired, and nobody is admitted any more.

@@ -167,11 +167,12 @@ impl<'c> Caller<'c> {
     ) -> Result<Arc<Process>, StartError> {
         let (sender, launched) = oneshot::channel();
         // Whoever wanted it may be gone.
-        let socket = self.launch(move |launched| drop(sender.send(launched)))?;
+        self.launch(worker, deadline, move |launched| {
+            drop(sender.send(launched));
+        })?;
         let launched = tokio::time::timeout(until(deadline), launched).await;
         let launched = launched.map_err(|_| StartError::TimedOut)?;
-        let launched = launched.map_err(|_| StartError::Aborted)?;
-        let (process, states) = self.adopt(worker, socket, launched, deadline)?;
+        let process = launched.map_err(|_| StartError::Aborted)??;
         let mut hello = Hello::default();
         let heard = ready(&process, Interest::READABLE, || {
             process.hear(&mut hello, RecvFlags::DONTWAIT)
@@ -179,7 +180,7 @@ impl<'c> Caller<'c> {
         if heard.await.is_err() {
             process.abort();
         }
-        let greeted = process.greeted(&hello, self.core().plan(), states);
+        let greeted = process.greeted(&hello, self.core().plan());
         if greeted.is_err() {
             self.lost(&process, process.exit_soon().await);
         }

@@ -4,10 +4,17 @@
 use sample_proto::Request;
 use std::time::{Duration, Instant};
 use umd::{BuildError, CallFailure, Cause, Driver, Exit, Lockdown, RestartPolicy, Seen};
+use umd_user_tests::rig::{again_as_an_ordinary_user, in_namespaces, until};
+use umd_user_tests::sys::{self, Denied};
 use umd_user_tests::{HOSTILE, SAMPLE, STD};
 
+#[test]
+fn again_as_an_ordinary_user_() {
+    again_as_an_ordinary_user("again_as_an_ordinary_user_");
+}
+
 fn hostile() -> umd::Builder<'static> {
-    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::UNLIMITED)
+    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::unlimited())
 }
 
 fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
@@ -160,6 +167,45 @@ fn the_lockdown_is_in_force_and_reported() {
 }
 
 #[test]
+fn under_strict_the_filter_is_there_before_the_first_instruction() {
+    // The standard library's start takes calls that strict has not.
+    let driver = Driver::builder("words", STD).build().unwrap();
+    let error = driver.start().unwrap_err();
+    assert_eq!(error.exit(), Some(Exit::Signaled(31)), "{error}");
+    // The host has set it itself, and so can say what is in it; but not of one that a handler sets.
+    let calls = |driver: Driver| {
+        driver.start().unwrap();
+        let report = driver.report().unwrap();
+        report.state(umd::Mechanism::SystemCalls)
+    };
+    assert_eq!(calls(hostile().build().unwrap()), umd::State::InForce);
+    for handlers_own in [hostile().diagnose(), hostile().lockdown(Lockdown::Compute)] {
+        assert_eq!(calls(handlers_own.build().unwrap()), umd::State::Claimed);
+    }
+}
+
+#[test]
+fn a_handler_that_does_not_set_the_filter_that_it_is_sent_does_not_serve() {
+    let build = |builder: fn(umd::Builder<'static>) -> umd::Builder<'static>| {
+        let lax = Driver::builder("hostile-lax", HOSTILE).restart(RestartPolicy::unlimited());
+        builder(lax).build().unwrap()
+    };
+    for driver in [
+        build(|lax| lax.lockdown(Lockdown::Compute)),
+        build(|lax| lax.lockdown(Lockdown::Custom(umd::Syscalls::ALL))),
+        build(umd::Builder::diagnose),
+    ] {
+        // It takes the filter for a request and ends; mostly it is looked at before.
+        let errors = [(); 5].map(|()| ask(&driver, "echo x").unwrap_err().errno());
+        assert!(
+            errors.iter().all(|errno| [1, 111].contains(errno)),
+            "{errors:?}"
+        );
+        assert!(errors.contains(&1), "{errors:?}");
+    }
+}
+
+#[test]
 fn a_handler_with_the_standard_library_has_a_heap_and_nothing_else() {
     let driver = Driver::builder("words", STD)
         .lockdown(Lockdown::Compute)
@@ -205,6 +251,52 @@ fn namespaces_are_its_own_where_asked_for() {
 }
 
 #[test]
+fn its_control_group_is_the_one_that_was_asked_for() {
+    const TEST: &str = "its_control_group_is_the_one_that_was_asked_for";
+    in_namespaces(TEST, &["--mount"], || {
+        sys::mount(c"cgroup2", c"/sys/fs/cgroup", c"", 0);
+        let name = format!("umd-test-{}", std::process::id());
+        let group = std::path::Path::new("/sys/fs/cgroup").join(&name);
+        std::fs::create_dir(&group).unwrap();
+        let directory = || std::fs::File::open(&group).unwrap().into();
+        let driver = hostile()
+            .cgroup(directory())
+            .workers(2)
+            .spares(1)
+            .build()
+            .unwrap();
+        until("three handlers", || driver.status().pids.len() == 3);
+        for report in driver.reports() {
+            let state = report.state(umd::Mechanism::Cgroup);
+            assert_eq!(state, umd::State::InForce);
+            let its = std::fs::read_to_string(format!("/proc/{}/cgroup", report.pid)).unwrap();
+            let its = its.lines().find(|line| line.starts_with("0::")).unwrap();
+            assert!(its.ends_with(&format!("/{name}")), "{its}");
+        }
+        // Frozen, it does not answer; that does not keep it from being killed.
+        std::fs::write(group.join("cgroup.freeze"), "1").unwrap();
+        let error = driver
+            .call_bytes_within(Duration::from_millis(100), b"echo x", &mut [0; 8])
+            .unwrap_err();
+        assert_eq!(error.errno(), 110);
+        std::fs::write(group.join("cgroup.freeze"), "0").unwrap();
+        assert_eq!(ask(&driver, "echo x").unwrap(), "x");
+        drop(driver);
+        // Whoever is left would be in it.
+        std::fs::remove_dir(&group).unwrap();
+
+        // An older way of making processes has no place for it.
+        std::fs::create_dir(&group).unwrap();
+        sys::deny(&[(libc::SYS_clone3, Denied::With(libc::ENOSYS))]);
+        let driver = hostile().cgroup(directory()).build().unwrap();
+        assert_eq!(ask(&driver, "echo x").unwrap(), "x");
+        let state = driver.report().unwrap().state(umd::Mechanism::Cgroup);
+        assert_eq!(state, umd::State::Missing(umd::Why::NotSupported));
+        std::fs::remove_dir(&group).unwrap();
+    });
+}
+
+#[test]
 fn who_asks_is_told_which_call_was_denied() {
     for lockdown in [Lockdown::Strict, Lockdown::Custom(umd::Syscalls::NONE)] {
         let driver = hostile().lockdown(lockdown).diagnose().build().unwrap();
@@ -227,6 +319,40 @@ fn who_asks_is_told_which_call_was_denied() {
     // Off by default.
     let driver = hostile().build().unwrap();
     assert_eq!(ask(&driver, "syscall").unwrap_err().denied(), None);
+}
+
+/// What errors and policies consist of can be named by whoever depends on this crate alone.
+#[test]
+fn all_that_can_be_matched_has_a_name() {
+    let why = |error: umd::StartError| match error {
+        umd::StartError::Exec(errno) | umd::StartError::Health(errno) => errno,
+        umd::StartError::Lockdown(umd::LockdownCheck::Memory) => umd::Errno::ENOMEM,
+        umd::StartError::Hello(umd::Violation::Magic) => umd::Errno::EBADMSG,
+        _ => umd::Errno::EIO,
+    };
+    assert_eq!(why(umd::StartError::Exec(umd::Errno::EMFILE)).get(), 24);
+    let (BuildError::Image(errno) | BuildError::Resources(errno)) =
+        BuildError::Resources(umd::Errno::EMFILE)
+    else {
+        unreachable!("it is")
+    };
+    assert_eq!(errno, umd::Errno::EMFILE);
+    let restart = RestartPolicy {
+        budget: 1,
+        window: Duration::from_secs(30),
+        backoff: Duration::from_millis(1),
+        ..RestartPolicy::default()
+    };
+    assert_eq!(restart.backoff_max, Duration::from_secs(5));
+    let driver = Driver::builder("hostile", HOSTILE)
+        .restart(restart)
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        ask(&driver, "exit 3").unwrap_err();
+    }
+    let error = ask(&driver, "echo x").unwrap_err();
+    assert_eq!(error.cause(), Cause::Call(CallFailure::Failed));
 }
 
 #[test]
