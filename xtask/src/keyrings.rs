@@ -39,16 +39,22 @@ pub(crate) fn run(setup: Setup) -> Result<()> {
         .iter()
         .map(|ring| directory.join(format!("{ring}.gpg")).display().to_string())
         .collect();
-    let said = progress::step("keyrings: comparing", Duration::from_secs(60), || {
-        run::stdout(
-            run::cargo()
-                .args(["test", "--quiet", "--package=umd-pgp", "--test=keyrings"])
-                .args(["--", "--ignored", "--nocapture"])
-                .env("UMD_KEYRINGS", rings.join(":")),
-        )
-    })?;
-    for line in said.lines().filter(|line| line.contains(" of ")) {
-        progress::print(line);
+    for (package, what) in [
+        ("pgp-handler", "what the handler says"),
+        ("umd-pgp", "what is believed"),
+    ] {
+        let name = format!("keyrings: {what}");
+        let said = progress::step(&name, Duration::from_secs(60), || {
+            run::stdout(
+                run::cargo()
+                    .args(["test", "--quiet", "--package", package])
+                    .args(["--test=keyrings", "--", "--ignored", "--nocapture"])
+                    .env("UMD_KEYRINGS", rings.join(":")),
+            )
+        })?;
+        for line in said.lines().filter(|line| line.contains(" of ")) {
+            progress::print(line);
+        }
     }
     Ok(())
 }

@@ -435,3 +435,81 @@ fn an_armor_that_was_damaged() {
     assert_eq!(keys.add(&signature).map(|_| ()), Err(not_this));
     assert_eq!(keys.verify(&armored, TEXT), Err(not_this));
 }
+
+#[test]
+fn a_key_without_what_others_say() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("well known", "ed25519", "sign", "never");
+    gpg.add_subkey(&fingerprint, "ed25519", "sign", "never");
+    let alone = gpg.export(&fingerprint);
+    for number in 0..3 {
+        let friend = gpg.make(&format!("friend {number}"), "ed25519", "sign", "never");
+        gpg.run(
+            &[
+                "--yes",
+                "--local-user",
+                &friend,
+                "--quick-sign-key",
+                &fingerprint,
+            ],
+            &[],
+        );
+    }
+    let whole = gpg.export(&fingerprint);
+    assert!(whole.len() > alone.len());
+    let mut keys = keyring();
+    let small = keys.minimize(&whole).unwrap();
+    assert_eq!((small.foreign, small.others), (3, 0));
+    // As it was when nobody had signed it, but for the heads of its packets.
+    assert_eq!(Gpg::listing(&small.key), Gpg::listing(&alone));
+    let own = keys.add(&whole).unwrap().clone();
+    assert_eq!(keys.add(&small.key).unwrap(), &own);
+    assert_eq!(keys.minimize(&small.key).unwrap().key, small.key);
+}
+
+#[test]
+fn a_signature_in_parts() {
+    use p256::ecdsa::signature::hazmat::PrehashVerifier;
+    let gpg = Gpg::new();
+    let rsa = gpg.make("rsa", "rsa2048", "sign", "never");
+    let ecdsa = gpg.make("ecdsa", "nistp256/ecdsa", "sign", "never");
+    let edwards = gpg.make("ed25519", "ed25519", "sign", "never");
+    let keys = keyring();
+    let split = |key: &str| {
+        let user = [
+            "--local-user",
+            key,
+            "--digest-algo",
+            "SHA256",
+            "--detach-sign",
+        ];
+        keys.split(&gpg.run(&user, TEXT), TEXT)
+    };
+    let material = |key: &str| gpg.export(key);
+
+    let parts = split(&rsa).unwrap();
+    assert_eq!((parts.hash, parts.encoding), ("sha256", "pkcs1"));
+    let key = material(&rsa);
+    let public = pgp_rules::key::primary(&key, &umd_pgp::RustCrypto).unwrap();
+    let pgp_rules::Material::Rsa { n, e } = public.material else {
+        panic!("{public:?}")
+    };
+    let number = rsa::BigUint::from_bytes_be;
+    let public = rsa::RsaPublicKey::new(number(n), number(e)).unwrap();
+    let padding = rsa::Pkcs1v15Sign::new::<sha2::Sha256>();
+    public.verify(padding, &parts.digest, &parts.raw).unwrap();
+
+    let parts = split(&ecdsa).unwrap();
+    assert_eq!((parts.hash, parts.encoding), ("sha256", "x962"));
+    let key = material(&ecdsa);
+    let public = pgp_rules::key::primary(&key, &umd_pgp::RustCrypto).unwrap();
+    let pgp_rules::Material::Ecdsa { point, .. } = public.material else {
+        panic!("{public:?}")
+    };
+    let public = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).unwrap();
+    let signature = p256::ecdsa::Signature::from_der(&parts.raw).unwrap();
+    public.verify_prehash(&parts.digest, &signature).unwrap();
+
+    let refused = Err(Error::Refused(Refusal::SignatureUnsupported));
+    assert_eq!(split(&edwards), refused);
+}

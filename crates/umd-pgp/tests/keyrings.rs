@@ -100,6 +100,12 @@ fn each_key_is_what_gnupg_says() {
                 Ok(key) => (Listing::of(key), key.left_out),
                 Err(error) => panic!("{name}: {error}\n# gpg: {theirs:?}"),
             };
+            if key.len() > 65_535 {
+                let small = keyring.minimize(key).unwrap();
+                if small.key.len() <= 65_535 {
+                    count("of at most 65535 bytes when minimized".to_string());
+                }
+            }
             if ours == *theirs {
                 agree += 1;
             } else if let Some(why) = why
