@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Signatures over data: which key of several has made one, and whether it may.
+
+use crate::crypto::Crypto;
+use crate::key::State;
+use crate::public::PublicKey;
+use crate::refusal::Refusal;
+use crate::signature::{Hashed, Signature, Verified, kind};
+
+/// Reads the packet of a signature over data. Then: [`Signature::hashing`], with all of the data.
+pub fn signature(body: &[u8]) -> Result<Signature<'_>, Refusal> {
+    let signature = Signature::read(body)?;
+    match signature.kind() {
+        kind::BINARY | kind::TEXT => Ok(signature),
+        _ => Err(Refusal::SignatureType),
+    }
+}
+
+/// Has this key signed the data, and may it, at this time?
+pub fn check<C: Crypto>(
+    hashed: &Hashed<'_>,
+    key: &PublicKey<'_>,
+    state: &State,
+    crypto: &C,
+    now: u64,
+) -> Result<Verified, Refusal> {
+    let verified = hashed.verify(key, crypto)?;
+    state.check(now)?;
+    verified.check(now)?;
+    Ok(verified)
+}
+
+/// The first of these keys that has signed the data, by its number. Where none has, [`Refusal::BadSignature`], or why the one that
+/// may have could not be asked.
+pub fn check_any<'k, 'a: 'k, C: Crypto>(
+    hashed: &Hashed<'_>,
+    keys: impl Iterator<Item = (&'k PublicKey<'a>, &'k State)>,
+    crypto: &C,
+    now: u64,
+) -> Result<(usize, Verified), Refusal> {
+    let mut why = Refusal::BadSignature;
+    for (number, (key, state)) in keys.enumerate() {
+        match check(hashed, key, state, crypto, now) {
+            Ok(verified) => return Ok((number, verified)),
+            Err(Refusal::BadSignature) => {}
+            Err(refusal @ Refusal::KeyUnsupported) => why = refusal,
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Err(why)
+}

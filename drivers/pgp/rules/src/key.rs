@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From bytes and a reply about them to a key that is believed.
+//!
+//! The primary key is the one at the input's front, whatever the reply says. All else counts because a signature says so that the
+//! primary key has made: its expiry, what it may be used for, user ids, subkeys; and a subkey that signs has to agree, by a signature
+//! of its own. Which signature of several counts is as GnuPG has it.
+
+use crate::crypto::{Crypto, Material};
+use crate::public::{PublicKey, can_sign};
+use crate::refusal::Refusal;
+use crate::signature::{Signature, Verified, kind};
+use crate::{Facts, packet};
+use pgp_proto::{Component, Place, Signatures, Subject};
+
+/// Signing subkeys that a key has room for.
+pub const SUBKEYS_MAX: usize = 16;
+
+/// Verifications that one key is worth.
+pub const VERIFICATIONS_MAX: u32 = 64;
+
+/// What its owner says about a key, by signatures that were verified.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// From when on it is not good any more, in seconds since 1970.
+    pub expires: Option<u64>,
+    /// It is not to be used any more, whatever is said elsewhere.
+    pub revoked: bool,
+    /// It may sign data.
+    pub signs: bool,
+}
+
+impl State {
+    /// May a key of this state sign data at this time?
+    pub fn check(&self, now: u64) -> Result<(), Refusal> {
+        if self.revoked {
+            return Err(Refusal::KeyRevoked);
+        }
+        if self.expires.is_some_and(|expires| expires <= now) {
+            return Err(Refusal::KeyExpired);
+        }
+        if !self.signs {
+            return Err(Refusal::KeyUsage);
+        }
+        Ok(())
+    }
+}
+
+/// A subkey that signs data, or did: bound by its primary key, and agreeing to that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subkey<'a> {
+    /// The key itself.
+    pub public: PublicKey<'a>,
+    /// What is said about it. It expires with its primary key at the latest, and is revoked with it.
+    pub state: State,
+}
+
+/// A primary key and who it belongs to. Its subkeys are in the room that [`read`] was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key<'a> {
+    /// The key at the input's front.
+    pub public: PublicKey<'a>,
+    /// What is said about it.
+    pub state: State,
+    /// The user id to call it by; none where its owner vouches for none.
+    pub user_id: Option<&'a [u8]>,
+    /// How many subkeys there are in the room.
+    pub subkeys: usize,
+    /// Why a subkey that signs is not among them, the last such one's reason.
+    pub left_out: Option<Refusal>,
+}
+
+/// The primary key, which is the input's first packet. Its fingerprint goes along with the request to the handler.
+pub fn primary<'a, C: Crypto>(input: &'a [u8], crypto: &C) -> Result<PublicKey<'a>, Refusal> {
+    let public = PublicKey::read(packet::primary(input)?, crypto)?;
+    match public.material {
+        Material::Other => Err(Refusal::KeyUnsupported),
+        _ => Ok(public),
+    }
+}
+
+/// Reads the handler's reply about a key, checks what it says, and puts the subkeys that sign into the room.
+pub fn read<'a, C: Crypto>(
+    primary: PublicKey<'a>,
+    input: &'a [u8],
+    reply: &[u8],
+    crypto: &C,
+    now: u64,
+    room: &mut [Option<Subkey<'a>>],
+) -> Result<Key<'a>, Refusal> {
+    let reply = pgp_proto::Key::decode(reply, input.len()).map_err(|_| Refusal::Reply)?;
+    if bytes(reply.primary.body, input)? != primary.body {
+        return Err(Refusal::Reply);
+    }
+    if u64::from(primary.created) > now {
+        return Err(Refusal::KeyFuture);
+    }
+    let mut judge = Judge {
+        primary: &primary,
+        input,
+        crypto,
+        now,
+        left: VERIFICATIONS_MAX,
+        why: None,
+    };
+    let revoked = judge.is_revoked(reply.direct, kind::REVOKE_KEY, About::Key)?;
+    let direct = judge.newest(reply.direct, About::Key, |kind| kind == kind::DIRECT)?;
+    let mut owner = Owner::default();
+    let mut vouched = direct.is_some();
+    for component in reply.components {
+        if let Subject::UserId(place) = component.subject {
+            let user_id = bytes(place, input)?;
+            let is_about = |kind| kind::USER_ID.contains(&kind) || kind == kind::REVOKE_USER_ID;
+            let about = About::UserId(user_id);
+            if let Some((_, verified)) = judge.newest(component.signatures, about, is_about)? {
+                vouched = true;
+                if verified.kind() != kind::REVOKE_USER_ID {
+                    owner.says(user_id, verified.facts());
+                }
+            }
+        }
+    }
+    if !vouched {
+        return Err(judge.why.unwrap_or(Refusal::NoSelfSignature));
+    }
+    // What is said about the key itself comes before what is said along with a user id.
+    let direct = direct.map(|(_, verified)| *verified.facts());
+    let lifetime = direct.and_then(|facts| facts.key_lifetime);
+    let signs = direct.and_then(|facts| facts.key_signs);
+    let state = State {
+        expires: expiry(&primary, lifetime.or(owner.lifetime.get())),
+        revoked,
+        signs: signs.or(owner.signs.get()).unwrap_or(true),
+    };
+    let mut key = Key {
+        public: primary,
+        state,
+        user_id: owner.best.map(|best| best.user_id),
+        subkeys: 0,
+        left_out: None,
+    };
+    for component in reply.components {
+        match judge.subkey(component, &state) {
+            Ok(None) => {}
+            Ok(Some(subkey)) => match room.get_mut(key.subkeys) {
+                Some(place) => {
+                    *place = Some(subkey);
+                    key.subkeys = key.subkeys.saturating_add(1);
+                }
+                None => key.left_out = Some(Refusal::Room),
+            },
+            Err(refusal) if refusal.is_final() => return Err(refusal),
+            Err(refusal) => key.left_out = Some(refusal),
+        }
+    }
+    Ok(key)
+}
+
+fn bytes(place: Place, input: &[u8]) -> Result<&[u8], Refusal> {
+    place.of(input).ok_or(Refusal::Reply)
+}
+
+fn expiry(key: &PublicKey<'_>, lifetime: Option<u32>) -> Option<u64> {
+    lifetime.map(|lifetime| u64::from(key.created).saturating_add(lifetime.into()))
+}
+
+/// What a signature is about, beside the primary key.
+#[derive(Clone, Copy)]
+enum About<'b, 'a> {
+    Key,
+    UserId(&'a [u8]),
+    Subkey(&'b PublicKey<'a>),
+}
+
+/// Looks at signatures, as long as there are verifications left.
+struct Judge<'b, 'a, C> {
+    primary: &'b PublicKey<'a>,
+    input: &'a [u8],
+    crypto: &'b C,
+    now: u64,
+    left: u32,
+    /// Why one that may have been good does not count.
+    why: Option<Refusal>,
+}
+
+impl<'a, C: Crypto> Judge<'_, 'a, C> {
+    /// One signature, which must be by this key.
+    fn verify(
+        &mut self,
+        signature: &Signature<'a>,
+        about: About<'_, 'a>,
+        by: &PublicKey<'a>,
+    ) -> Result<Verified, Refusal> {
+        self.left = self.left.checked_sub(1).ok_or(Refusal::TooManySignatures)?;
+        let mut hashing = signature.hashing(self.crypto)?;
+        hashing.key(self.primary)?;
+        match about {
+            About::Key => {}
+            About::UserId(user_id) => hashing.user_id(user_id)?,
+            About::Subkey(subkey) => hashing.key(subkey)?,
+        }
+        let verified = hashing.finish()?.verify(by, self.crypto)?;
+        verified.check(self.now)?;
+        Ok(verified)
+    }
+
+    /// One that is claimed, if it is of a kind that is wanted, and counts; and its place.
+    fn judge(
+        &mut self,
+        claim: pgp_proto::Signature,
+        about: About<'_, 'a>,
+        is_wanted: impl Fn(u8) -> bool,
+    ) -> Result<Option<Verified>, Refusal> {
+        let body = bytes(claim.object.body, self.input)?;
+        let verified = match Signature::read(body) {
+            Ok(signature) if is_wanted(signature.kind()) => {
+                self.verify(&signature, about, self.primary)
+            }
+            Ok(_) => return Ok(None),
+            Err(refusal) => Err(refusal),
+        };
+        match verified {
+            Ok(verified) => Ok(Some(verified)),
+            // Where the primary key is not supported, nothing can be vouched for.
+            Err(refusal) if refusal.is_final() || refusal == Refusal::KeyUnsupported => {
+                Err(refusal)
+            }
+            Err(Refusal::BadSignature) => Ok(None),
+            Err(refusal) => {
+                self.why = Some(refusal);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The newest that counts. That the order is right only the handler says: it could as well hide what is newer.
+    fn newest(
+        &mut self,
+        claims: Signatures<'_>,
+        about: About<'_, 'a>,
+        is_wanted: impl Fn(u8) -> bool + Copy,
+    ) -> Result<Option<(pgp_proto::Signature, Verified)>, Refusal> {
+        for claim in claims.newest_first() {
+            if let Some(verified) = self.judge(claim, about, is_wanted)? {
+                return Ok(Some((claim, verified)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A key that was revoked stays so, whatever was said later.
+    fn is_revoked(
+        &mut self,
+        claims: Signatures<'_>,
+        kind: u8,
+        about: About<'_, 'a>,
+    ) -> Result<bool, Refusal> {
+        let revocation = self.newest(claims, about, |number| number == kind)?;
+        Ok(revocation.is_some())
+    }
+
+    /// A subkey that signs; none where it is something else. Refused are those that may sign, but do not count.
+    fn subkey(
+        &mut self,
+        component: Component<'_>,
+        primary: &State,
+    ) -> Result<Option<Subkey<'a>>, Refusal> {
+        let Subject::Subkey(object) = component.subject else {
+            return Ok(None);
+        };
+        let body = bytes(object.body, self.input)?;
+        let public = PublicKey::read(body, self.crypto)?;
+        if !can_sign(public.algorithm) {
+            return Ok(None);
+        }
+        let about = About::Subkey(&public);
+        self.why = None;
+        let binding = self.newest(component.signatures, about, |kind| kind == kind::SUBKEY)?;
+        let (claim, binding) = binding.ok_or(self.why.unwrap_or(Refusal::NoSelfSignature))?;
+        let facts = binding.facts();
+        if facts.key_signs == Some(false) {
+            return Ok(None);
+        }
+        if public.version != self.primary.version {
+            return Err(Refusal::KeyVersion);
+        }
+        if public.material == Material::Other {
+            return Err(Refusal::KeyUnsupported);
+        }
+        let back = claim.back.ok_or(Refusal::NoBackSignature)?;
+        let back = Signature::read(bytes(back.body, self.input)?)?;
+        if back.kind() != kind::BACK {
+            return Err(Refusal::NoBackSignature);
+        }
+        self.verify(&back, about, &public)?;
+        let revoked = self.is_revoked(component.signatures, kind::REVOKE_SUBKEY, about)?;
+        let own = expiry(&public, facts.key_lifetime);
+        let state = State {
+            expires: own.into_iter().chain(primary.expires).min(),
+            revoked: revoked || primary.revoked,
+            signs: true,
+        };
+        Ok(Some(Subkey { public, state }))
+    }
+}
+
+/// What is said along with user ids.
+#[derive(Default)]
+struct Owner<'a> {
+    best: Option<Best<'a>>,
+    lifetime: Newest<u32>,
+    signs: Newest<bool>,
+}
+
+/// The best user id so far: one that is said to be the primary one before any that is not, then the newest; of two at one time the
+/// longer, or the one that sorts last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Best<'a> {
+    is_primary: bool,
+    made: u32,
+    length: usize,
+    user_id: &'a [u8],
+}
+
+impl<'a> Owner<'a> {
+    fn says(&mut self, user_id: &'a [u8], facts: &Facts) {
+        let made = facts.made;
+        let this = Best {
+            is_primary: facts.is_primary,
+            made,
+            length: user_id.len(),
+            user_id,
+        };
+        self.best = self.best.max(Some(this));
+        self.lifetime.offer(made, facts.key_lifetime);
+        self.signs.offer(made, facts.key_signs);
+    }
+}
+
+/// What was said last, by those who said anything.
+#[derive(Clone, Copy, Default)]
+struct Newest<T>(Option<(u32, T)>);
+
+impl<T: Copy> Newest<T> {
+    fn offer(&mut self, made: u32, said: Option<T>) {
+        if let Some(said) = said
+            && self.0.is_none_or(|(best, _)| made > best)
+        {
+            self.0 = Some((made, said));
+        }
+    }
+
+    fn get(self) -> Option<T> {
+        self.0.map(|(_, said)| said)
+    }
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The head of the first packet, the only one that the rules read: all that is believed of a key hangs from there.
+
+use crate::bytes::Bytes;
+use crate::refusal::Refusal;
+
+/// The tag of a primary public key's packet.
+const PUBLIC_KEY: u8 = 6;
+
+/// The body of the public key's packet at the input's front.
+pub fn primary(input: &[u8]) -> Result<&[u8], Refusal> {
+    let mut bytes = Bytes::new(input);
+    let (tag, length) = head(&mut bytes).ok_or(Refusal::NotAKey)?;
+    if tag != PUBLIC_KEY {
+        return Err(Refusal::NotAKey);
+    }
+    length
+        .and_then(|length| bytes.take(length))
+        .ok_or(Refusal::Length)
+}
+
+/// The packet's tag, and its length where it has one that ends: bodies in pieces, and those that end with the input, have none.
+fn head(bytes: &mut Bytes<'_>) -> Option<(u8, Option<usize>)> {
+    let first = bytes.u8()?;
+    match first >> 6 {
+        0b11 => Some((first & 0x3f, new_length(bytes))),
+        0b10 => {
+            let length = match first & 3 {
+                0 => bytes.u8().map(usize::from),
+                1 => bytes.u16().map(usize::from),
+                2 => bytes.u32().map(|length| length as usize),
+                _ => None,
+            };
+            Some((first >> 2 & 0xf, length))
+        }
+        _ => None,
+    }
+}
+
+fn new_length(bytes: &mut Bytes<'_>) -> Option<usize> {
+    match bytes.u8()? {
+        length @ ..192 => Some(length.into()),
+        first @ 192..224 => two_octets(first, bytes.u8()?),
+        255 => bytes.u32().map(|length| length as usize),
+        _ => None,
+    }
+}
+
+/// The length in two octets that packets and subpackets share.
+pub(crate) fn two_octets(first: u8, second: u8) -> Option<usize> {
+    let high = usize::from(first).checked_sub(192)?;
+    high.checked_mul(256)?
+        .checked_add(second.into())?
+        .checked_add(192)
+}
+
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "tests may panic")]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::vec::Vec;
+
+    fn packet(head: &[u8], length: usize) -> Vec<u8> {
+        let mut packet = head.to_vec();
+        packet.resize(head.len() + length, 7);
+        packet
+    }
+
+    #[test]
+    fn heads_of_both_formats() {
+        for (head, length) in [
+            (&[0x98, 5][..], 5),
+            (&[0x99, 1, 0], 256),
+            (&[0x9a, 0, 0, 1, 0], 256),
+            (&[0xc6, 191], 191),
+            (&[0xc6, 192, 0], 192),
+            (&[0xc6, 223, 255], 8383),
+            (&[0xc6, 255, 0, 0, 0, 9], 9),
+        ] {
+            let whole = packet(head, length);
+            assert_eq!(primary(&whole), Ok(&whole[head.len()..]), "{head:x?}");
+            let with_more = packet(head, length + 3);
+            assert_eq!(primary(&with_more).map(<[u8]>::len), Ok(length));
+            for cut in head.len()..whole.len() {
+                assert_eq!(primary(&whole[..cut]), Err(Refusal::Length), "{head:x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_public_key() {
+        for first in 0..=255 {
+            let is_key = matches!(first, 0x98..=0x9b | 0xc6);
+            let input = [first, 0, 0, 0, 0, 0];
+            let refused = primary(&input) == Err(Refusal::NotAKey);
+            assert_eq!(refused, !is_key, "{first:x}");
+        }
+        assert_eq!(primary(&[]), Err(Refusal::NotAKey));
+    }
+
+    #[test]
+    fn lengths_that_do_not_end() {
+        // To the end of the input; in pieces.
+        assert_eq!(primary(&packet(&[0x9b], 20)), Err(Refusal::Length));
+        for piece in 224..255 {
+            assert_eq!(primary(&packet(&[0xc6, piece], 20)), Err(Refusal::Length));
+        }
+        assert_eq!(
+            primary(&packet(&[0xc6, 255, 255, 255, 255, 255], 20)),
+            Err(Refusal::Length)
+        );
+    }
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A signature, step by step: each is a type, made only of the one before.
+//!
+//! [`Signature`] is a packet's body that was read. [`Hashing`] is fed with what it is over. [`Hashed`] knows what the signature must be
+//! a signature of. [`Verified`] is one that a key has made, and alone can say what is written in it.
+
+use crate::bytes::Bytes;
+use crate::crypto::{Crypto, Digest, Hash, HashAlgorithm, SignatureValue};
+use crate::public::{PublicKey, algorithm};
+use crate::refusal::Refusal;
+use crate::subpackets::{self, Facts};
+use crate::text::Canonical;
+
+/// Types of signatures by their numbers.
+pub mod kind {
+    /// Over data.
+    pub const BINARY: u8 = 0x00;
+    /// Over text: how its lines end does not matter.
+    pub const TEXT: u8 = 0x01;
+    /// Four ways to vouch for a user id, which count alike.
+    pub const USER_ID: core::ops::RangeInclusive<u8> = 0x10..=0x13;
+    /// Binds a subkey.
+    pub const SUBKEY: u8 = 0x18;
+    /// A signing subkey agrees to be bound.
+    pub const BACK: u8 = 0x19;
+    /// About the key itself.
+    pub const DIRECT: u8 = 0x1f;
+    /// Revokes the key.
+    pub const REVOKE_KEY: u8 = 0x20;
+    /// Revokes a subkey.
+    pub const REVOKE_SUBKEY: u8 = 0x28;
+    /// Takes back what was said about a user id.
+    pub const REVOKE_USER_ID: u8 = 0x30;
+}
+
+/// A signature's packet. Whose it is, and over what, nobody knows yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature<'a> {
+    version: u8,
+    kind: u8,
+    algorithm: u8,
+    hash: HashAlgorithm,
+    /// Its front, up to the end of the hashed subpackets: it is hashed with what the signature is over.
+    hashed: &'a [u8],
+    subpackets: &'a [u8],
+    /// The digest's first two bytes.
+    begin: [u8; 2],
+    salt: &'a [u8],
+    value: SignatureValue<'a>,
+}
+
+impl<'a> Signature<'a> {
+    /// Reads the body of its packet, all of it.
+    pub fn read(body: &'a [u8]) -> Result<Self, Refusal> {
+        let mut bytes = Bytes::new(body);
+        let version = bytes.u8().ok_or(Refusal::SignatureMalformed)?;
+        if !matches!(version, 4 | 6) {
+            return Err(Refusal::SignatureVersion);
+        }
+        let is_v6 = version == 6;
+        let [kind, algorithm, hash] = *bytes.array().ok_or(Refusal::SignatureMalformed)?;
+        let subpackets = area(&mut bytes, is_v6)?;
+        let length = body.len().checked_sub(bytes.rest().len());
+        let hashed = length.and_then(|length| body.get(..length));
+        // Nobody has vouched for what is in the other area.
+        area(&mut bytes, is_v6)?;
+        let begin = *bytes.array().ok_or(Refusal::SignatureMalformed)?;
+        let hash = HashAlgorithm::from_number(hash)?;
+        let salt = if is_v6 {
+            let length = bytes.u8().map(usize::from);
+            let right = hash.salt_length().ok_or(Refusal::HashWeak)?;
+            let length = length.filter(|length| *length == right);
+            let salt = length.and_then(|length| bytes.take(length));
+            salt.ok_or(Refusal::SignatureMalformed)?
+        } else {
+            &[]
+        };
+        let value = value(algorithm, &mut bytes)?;
+        if !bytes.is_empty() {
+            return Err(Refusal::SignatureMalformed);
+        }
+        Ok(Self {
+            version,
+            kind,
+            algorithm,
+            hash,
+            hashed: hashed.ok_or(Refusal::SignatureMalformed)?,
+            subpackets,
+            begin,
+            salt,
+            value,
+        })
+    }
+
+    /// Which [`kind`] it says that it is.
+    pub fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// The hash that it is over.
+    pub fn hash_algorithm(&self) -> HashAlgorithm {
+        self.hash
+    }
+
+    /// Its numbers.
+    pub fn value(&self) -> &SignatureValue<'a> {
+        &self.value
+    }
+
+    /// Begins to hash what it is over. A signature over text takes the text in any form.
+    pub fn hashing<C: Crypto>(&self, crypto: &C) -> Result<Hashing<'a, C::Hash>, Refusal> {
+        // SHA-1 counts, as with GnuPG.
+        if self.hash == HashAlgorithm::Md5 {
+            return Err(Refusal::HashWeak);
+        }
+        let mut hash = crypto.hash(self.hash)?;
+        hash.update(self.salt)?;
+        Ok(Hashing {
+            signature: *self,
+            hash,
+            text: (self.kind == kind::TEXT).then(Canonical::default),
+        })
+    }
+}
+
+fn area<'a>(bytes: &mut Bytes<'a>, is_v6: bool) -> Result<&'a [u8], Refusal> {
+    let length = if is_v6 {
+        bytes.u32().map(|length| length as usize)
+    } else {
+        bytes.u16().map(usize::from)
+    };
+    let area = length.and_then(|length| bytes.take(length));
+    area.ok_or(Refusal::SignatureMalformed)
+}
+
+fn value<'a>(algorithm: u8, bytes: &mut Bytes<'a>) -> Result<SignatureValue<'a>, Refusal> {
+    Ok(match algorithm {
+        algorithm::RSA | algorithm::RSA_SIGN_ONLY => SignatureValue::Rsa { s: bytes.number()? },
+        algorithm::DSA | algorithm::ECDSA => SignatureValue::Pair {
+            r: bytes.number()?,
+            s: bytes.number()?,
+        },
+        algorithm::EDDSA => SignatureValue::Ed25519 {
+            r: bytes.number()?,
+            s: bytes.number()?,
+        },
+        algorithm::ED25519 => {
+            let halves: Option<(&[u8; 32], &[u8; 32])> = bytes.array().zip(bytes.array());
+            let (r, s) = halves.ok_or(Refusal::SignatureMalformed)?;
+            SignatureValue::Ed25519 { r, s }
+        }
+        algorithm::ED448 => SignatureValue::Ed448 {
+            signature: bytes.array().ok_or(Refusal::SignatureMalformed)?,
+        },
+        _ => return Err(Refusal::SignatureUnsupported),
+    })
+}
+
+/// What a signature is over, on its way into the hash.
+pub struct Hashing<'a, H> {
+    signature: Signature<'a>,
+    hash: H,
+    text: Option<Canonical>,
+}
+
+impl<'a, H: Hash> Hashing<'a, H> {
+    /// More of it.
+    pub fn update(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        match &mut self.text {
+            Some(text) => text.update(bytes, &mut self.hash),
+            None => self.hash.update(bytes),
+        }
+    }
+
+    /// A key.
+    pub(crate) fn key(&mut self, key: &PublicKey<'_>) -> Result<(), Refusal> {
+        key.hash_into(&mut self.hash)
+    }
+
+    /// A user id.
+    pub(crate) fn user_id(&mut self, user_id: &[u8]) -> Result<(), Refusal> {
+        let length = u32::try_from(user_id.len()).map_err(|_| Refusal::SignatureMalformed)?;
+        self.hash.update(&[0xb4])?;
+        self.hash.update(&length.to_be_bytes())?;
+        self.hash.update(user_id)
+    }
+
+    /// The end: of the signature itself comes what it says, so that nobody can change that.
+    pub fn finish(mut self) -> Result<Hashed<'a>, Refusal> {
+        let Signature {
+            hashed, version, ..
+        } = self.signature;
+        let length = u32::try_from(hashed.len()).map_err(|_| Refusal::SignatureMalformed)?;
+        self.hash.update(hashed)?;
+        self.hash.update(&[version, 0xff])?;
+        self.hash.update(&length.to_be_bytes())?;
+        Ok(Hashed {
+            signature: self.signature,
+            digest: self.hash.finish()?,
+        })
+    }
+}
+
+/// A signature, and the digest that it must be a signature of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hashed<'a> {
+    signature: Signature<'a>,
+    digest: Digest,
+}
+
+impl<'a> Hashed<'a> {
+    /// The signature.
+    pub fn signature(&self) -> &Signature<'a> {
+        &self.signature
+    }
+
+    /// The digest.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Could it be this key's over this? It costs nothing to ask.
+    pub fn may_be_by(&self, key: &PublicKey<'_>) -> bool {
+        let signature = &self.signature;
+        signature.version == key.version
+            && same_algorithm(signature.algorithm, key.algorithm)
+            && self.digest.as_bytes().starts_with(&signature.begin)
+    }
+
+    /// Is it this key's? What it says is the key owner's word then.
+    pub fn verify<C: Crypto>(&self, key: &PublicKey<'_>, crypto: &C) -> Result<Verified, Refusal> {
+        if !self.may_be_by(key) {
+            return Err(Refusal::BadSignature);
+        }
+        let Signature {
+            kind,
+            hash,
+            subpackets,
+            ref value,
+            ..
+        } = self.signature;
+        crypto.verify(&key.material, hash, self.digest.as_bytes(), value)?;
+        let facts = subpackets::read(subpackets)?;
+        if facts.made < key.created {
+            return Err(Refusal::SignatureTime);
+        }
+        Ok(Verified { kind, facts })
+    }
+}
+
+/// RSA has two numbers for keys that sign.
+fn same_algorithm(one: u8, other: u8) -> bool {
+    let plain = |number| match number {
+        algorithm::RSA_SIGN_ONLY => algorithm::RSA,
+        _ => number,
+    };
+    plain(one) == plain(other)
+}
+
+/// A signature that a key has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    kind: u8,
+    facts: Facts,
+}
+
+impl Verified {
+    /// Which [`kind`] of signature it is.
+    pub fn kind(&self) -> u8 {
+        self.kind
+    }
+
+    /// What its maker says in it.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Does it still count at this time?
+    pub fn check(&self, now: u64) -> Result<(), Refusal> {
+        match self.facts.expires {
+            Some(expires) if expires <= now => Err(Refusal::SignatureExpired),
+            _ => Ok(()),
+        }
+    }
+}
