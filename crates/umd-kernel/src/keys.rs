@@ -4,6 +4,7 @@
 //! A [`Parser`] makes a [`Key`] of the bytes that somebody adds. The kernel then owns it: it keeps the module
 //! loaded, is found by its ids and its description, and is asked by `keyctl pkey_query` and `pkey_verify`.
 
+use crate::log::Line;
 use crate::verify::PublicKey;
 use core::ffi::CStr;
 use umd_core::error::Errno;
@@ -68,70 +69,11 @@ pub struct Parsed<K> {
     /// The key.
     pub key: K,
     /// What it is called where nobody has a name for it.
-    pub description: Description,
+    pub description: Line,
     /// What it is found by.
     pub ids: Ids,
     /// Bytes that its owner is charged.
     pub quota: u32,
-}
-
-/// A line of text that shows in `/proc/keys`. What is too long is cut, and what could be mistaken for
-/// something else there becomes a question mark.
-#[derive(Clone, Copy)]
-pub struct Description {
-    bytes: [u8; Self::MAX],
-    len: usize,
-}
-
-impl Default for Description {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Description {
-    /// Most bytes.
-    pub const MAX: usize = 192;
-
-    /// No text.
-    pub const fn new() -> Self {
-        Self {
-            bytes: [0; Self::MAX],
-            len: 0,
-        }
-    }
-
-    /// Adds text.
-    pub fn push(&mut self, text: &[u8]) {
-        for byte in text {
-            let shown = if byte.is_ascii_control() { b'?' } else { *byte };
-            self.push_byte(shown);
-        }
-    }
-
-    /// Adds bytes in hexadecimal digits.
-    pub fn push_hex(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            for digit in [byte >> 4, byte & 0xf] {
-                self.push_byte(match digit {
-                    0..10 => b'0'.wrapping_add(digit),
-                    _ => b'a'.wrapping_add(digit.wrapping_sub(10)),
-                });
-            }
-        }
-    }
-
-    fn push_byte(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.len) {
-            *place = byte;
-            self.len = self.len.saturating_add(1);
-        }
-    }
-
-    /// The text.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
 }
 
 /// What a key is found by. The kernel has room for three: `id:` and `ex:` of a search look at the first two, `dn:` at the

@@ -4,7 +4,8 @@
 
 use super::memory::Box;
 use super::verify::{RawKey, RawSignature};
-use crate::keys::{Claim, Description, Ids, Key, Parser};
+use crate::keys::{Claim, Ids, Key, Parser};
+use crate::log::Line;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::marker::PhantomData;
 use core::ops::Deref;
@@ -35,7 +36,7 @@ struct Made {
     description_len: u32,
     id_len: [u32; Ids::MAX],
     id: [[u8; Ids::LEN_MAX]; Ids::MAX],
-    description: [u8; Description::MAX],
+    description: [u8; Line::MAX],
 }
 
 /// `struct umd_mod_key_query`.
@@ -92,7 +93,7 @@ fn make<P: Parser>(parser: &P, input: &[u8]) -> Result<Made, Errno> {
     let parsed = parser.parse(input)?;
     let text = parsed.description.as_bytes();
     let (ids, lens) = parsed.ids.parts();
-    let mut description = [0; Description::MAX];
+    let mut description = [0; Line::MAX];
     for (to, from) in description.iter_mut().zip(text) {
         *to = *from;
     }
