@@ -66,7 +66,6 @@ impl<'a> Bytes<'a> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "tests may panic")]
 mod tests {
     use super::*;
 

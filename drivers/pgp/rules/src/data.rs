@@ -30,18 +30,22 @@ pub fn check<C: Crypto>(
     Ok(verified)
 }
 
-/// The first of these keys that has signed the data, by its number. Where none has, [`Refusal::BadSignature`], or why the one that
-/// may have could not be asked.
-pub fn check_any<'k, 'a: 'k, C: Crypto>(
+/// The first of these keys that has signed the data. Each comes as its packet's body, what is said about it, and whatever its host
+/// knows it by. Where none has, [`Refusal::BadSignature`], or why the one that may have could not be asked.
+pub fn check_any<'k, C: Crypto, T>(
     hashed: &Hashed<'_>,
-    keys: impl Iterator<Item = (&'k PublicKey<'a>, &'k State)>,
+    keys: impl Iterator<Item = (&'k [u8], State, T)>,
     crypto: &C,
     now: u64,
-) -> Result<(usize, Verified), Refusal> {
+) -> Result<(T, Verified), Refusal> {
     let mut why = Refusal::BadSignature;
-    for (number, (key, state)) in keys.enumerate() {
-        match check(hashed, key, state, crypto, now) {
-            Ok(verified) => return Ok((number, verified)),
+    if !hashed.begins_right() {
+        return Err(why);
+    }
+    for (body, state, name) in keys {
+        let key = PublicKey::read(body, crypto)?;
+        match check(hashed, &key, &state, crypto, now) {
+            Ok(verified) => return Ok((name, verified)),
             Err(Refusal::BadSignature) => {}
             Err(refusal @ Refusal::KeyUnsupported) => why = refusal,
             Err(refusal) => return Err(refusal),

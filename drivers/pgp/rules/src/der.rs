@@ -44,8 +44,8 @@ fn integer_length(number: &[u8]) -> Option<usize> {
 fn head(tag: u8, length: usize) -> Option<([u8; 4], usize)> {
     let [high, low] = u16::try_from(length).ok()?.to_be_bytes();
     Some(match length {
-        ..0x80 => ([tag, low, 0, 0], 2),
-        ..0x100 => ([tag, 0x81, low, 0], 3),
+        0..=0x7f => ([tag, low, 0, 0], 2),
+        0x80..=0xff => ([tag, 0x81, low, 0], 3),
         _ => ([tag, 0x82, high, low], 4),
     })
 }
@@ -72,7 +72,6 @@ impl Writer<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "tests may panic")]
 mod tests {
     use super::*;
 

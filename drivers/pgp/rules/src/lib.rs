@@ -9,6 +9,8 @@
 //! nothing is allocated.
 #![no_std]
 #![forbid(unsafe_code)]
+// Tests may panic.
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::indexing_slicing))]
 
 mod bytes;
 pub mod crypto;

@@ -55,7 +55,6 @@ pub(crate) fn two_octets(first: u8, second: u8) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "tests may panic")]
 mod tests {
     extern crate std;
 

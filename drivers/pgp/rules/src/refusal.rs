@@ -43,6 +43,24 @@ impl Refusal {
     }
 }
 
+/// What the handler says of itself.
+impl From<pgp_proto::Refusal> for Refusal {
+    fn from(refusal: pgp_proto::Refusal) -> Self {
+        use pgp_proto::Refusal as Handler;
+        match refusal {
+            Handler::NotMine => Self::NotMine,
+            Handler::Invalid => Self::Malformed,
+            Handler::Cut => Self::Cut,
+            Handler::Unsupported => Self::Unsupported,
+            Handler::Compressed => Self::Compressed,
+            Handler::Partial => Self::Partial,
+            Handler::Several => Self::SeveralKeys,
+            Handler::TooMany => Self::TooMany,
+            Handler::NoRoom => Self::Reply,
+        }
+    }
+}
+
 const fn number(number: u32) -> NonZeroU32 {
     match NonZeroU32::new(number) {
         Some(number) => number,
@@ -85,11 +103,18 @@ refusals! {
     KeyRevoked = EKEYREVOKED, "the key has been revoked";
     KeyUsage = EKEYREJECTED, "the key may not sign data";
     Reply = EBADMSG, "the handler's reply is wrong";
-    NotMine = EBADMSG, "the handler does not know what this is";
-    Unsupported = ENOPKG, "the handler does not read this kind of packet";
-    TooLong = EMSGSIZE, "the input is longer than it may be";
+    NotMine = EBADMSG, "this does not begin as it should";
+    Malformed = EBADMSG, "this breaks a rule of its format";
+    Cut = EBADMSG, "this ends too soon";
+    Unsupported = ENOPKG, "this is of a version, an algorithm or a kind that is not read";
+    Compressed = ENOPKG, "this is compressed, and nothing is unpacked here";
+    Partial = ENOPKG, "this comes in pieces";
+    SeveralKeys = EBADMSG, "there is more than one key";
+    TooMany = EMSGSIZE, "there are more parts than a reply has room for";
+    TooLong = EMSGSIZE, "this is longer than it may be";
     Package = EBADMSG, "this is no RPM package, or a damaged one";
     Unsigned = EKEYREJECTED, "the package's header is not signed";
+    PackageSignature = ENOPKG, "the package is signed only in ways that are not read";
     PayloadUnsupported = ENOPKG, "the package has no digest of its payload that is supported";
     Payload = EKEYREJECTED, "the payload is not what the header says";
     Room = EMSGSIZE, "there is not enough room for the result";

@@ -219,12 +219,16 @@ impl<'a> Hashed<'a> {
         &self.digest
     }
 
-    /// Could it be this key's over this? It costs nothing to ask.
+    /// Could it be anybody's over this? The digest's begin is in the signature, so it costs nothing to ask.
+    pub fn begins_right(&self) -> bool {
+        self.digest.as_bytes().starts_with(&self.signature.begin)
+    }
+
+    /// Could it be this key's over this?
     pub fn may_be_by(&self, key: &PublicKey<'_>) -> bool {
-        let signature = &self.signature;
-        signature.version == key.version
-            && same_algorithm(signature.algorithm, key.algorithm)
-            && self.digest.as_bytes().starts_with(&signature.begin)
+        self.signature.version == key.version
+            && same_algorithm(self.signature.algorithm, key.algorithm)
+            && self.begins_right()
     }
 
     /// Is it this key's? What it says is the key owner's word then.

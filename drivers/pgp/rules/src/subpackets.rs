@@ -89,7 +89,6 @@ fn is_known(kind: u8) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "tests may panic")]
 mod tests {
     extern crate std;
 

@@ -57,7 +57,6 @@ pub fn cleartext(
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, reason = "tests may panic")]
 mod tests {
     extern crate std;
 
