@@ -13,6 +13,7 @@
 
 #include <linux/types.h>
 
+struct dentry;
 struct file;
 struct file_operations;
 struct pid;

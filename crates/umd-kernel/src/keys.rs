@@ -4,6 +4,7 @@
 //! A [`Parser`] makes a [`Key`] of the bytes that somebody adds. The kernel then owns it: it keeps the module
 //! loaded, is found by its ids and its description, and is asked by `keyctl pkey_query` and `pkey_verify`.
 
+use crate::ffi::memory::Box;
 use crate::log::Line;
 use crate::verify::PublicKey;
 use core::ffi::CStr;
@@ -67,7 +68,7 @@ pub struct Claim<'a> {
 /// What a parser has made.
 pub struct Parsed<K> {
     /// The key.
-    pub key: K,
+    pub key: Box<K>,
     /// What it is called where nobody has a name for it.
     pub description: Line,
     /// What it is found by.

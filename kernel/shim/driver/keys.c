@@ -237,10 +237,10 @@ static struct umd_mod_keys *keys_new(unsigned int room, int *error)
 }
 
 /*
- * What the calling task may search of a keyring, whose semaphore is held: so the keys in it stay
- * there. What it may do with the keyring is for the keys in it, as when the kernel searches.
+ * The keys in a keyring that the calling task may use. Context: the keyring's semaphore is held, so
+ * the keys stay in it.
  */
-static struct umd_mod_keys *keys_within(struct key *keyring, bool possessed, int *error)
+static struct umd_mod_keys *keys_within(struct key *keyring, int *error)
 {
 	long size = key_type_keyring.read(keyring, NULL, 0);
 	struct umd_mod_keys *keys;
@@ -257,15 +257,12 @@ static struct umd_mod_keys *keys_within(struct key *keyring, bool possessed, int
 	if (keys && size)
 		key_type_keyring.read(keyring, (char *)serials, size);
 	for (int i = 0; keys && i < size / sizeof(*serials); i++) {
-		key_ref_t found = lookup_user_key(serials[i], KEY_LOOKUP_PARTIAL,
-						  KEY_DEFER_PERM_CHECK);
+		key_ref_t found = lookup_user_key(serials[i], KEY_LOOKUP_PARTIAL, KEY_NEED_SEARCH);
 		struct key *key = key_ref_to_ptr(found);
 
 		if (IS_ERR(found))
 			continue;
-		if (is_ours(key) && !key_validate(key) &&
-		    !key_task_permission(make_key_ref(key, possessed), current_cred(),
-					 KEY_NEED_SEARCH))
+		if (is_ours(key))
 			keys->keys[keys->count++] = key;
 		else
 			key_put(key);
@@ -295,7 +292,7 @@ struct umd_mod_keys *umd_mod_keys_get(s32 serial, int *error)
 			keys->keys[keys->count++] = key_get(key);
 	} else if (key->type == &key_type_keyring) {
 		down_read(&key->sem);
-		keys = keys_within(key, is_key_possessed(found), error);
+		keys = keys_within(key, error);
 		up_read(&key->sem);
 	}
 	key_put(key);

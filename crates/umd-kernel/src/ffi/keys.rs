@@ -68,7 +68,7 @@ fn status(result: Result<(), Errno>) -> c_int {
 
 /// # Safety
 ///
-/// `parser` is a `P`, alive; `input` has `len` bytes; `made` may be written to.
+/// `parser` is a `P`, alive; `input` has `len` bytes; `made` is all zeros, and nobody else's.
 unsafe extern "C" fn parse<P: Parser>(
     parser: *const c_void,
     input: *const u8,
@@ -76,39 +76,33 @@ unsafe extern "C" fn parse<P: Parser>(
     made: *mut Made,
 ) -> c_int {
     // SAFETY: by this function's contract.
-    let (parser, input) = unsafe {
+    let (parser, input, made) = unsafe {
         (
             &*parser.cast::<P>(),
             core::slice::from_raw_parts(input, len),
+            &mut *made,
         )
     };
-    let result = make(parser, input).map(|key| {
-        // SAFETY: by this function's contract.
-        unsafe { made.write(key) };
-    });
-    status(result)
+    status(make(parser, input, made))
 }
 
-fn make<P: Parser>(parser: &P, input: &[u8]) -> Result<Made, Errno> {
+/// In the room that C has: a stack is small.
+fn make<P: Parser>(parser: &P, input: &[u8], made: &mut Made) -> Result<(), Errno> {
     let parsed = parser.parse(input)?;
     let text = parsed.description.as_bytes();
-    let (ids, lens) = parsed.ids.parts();
-    let mut description = [0; Line::MAX];
-    for (to, from) in description.iter_mut().zip(text) {
+    for (to, from) in made.description.iter_mut().zip(text) {
         *to = *from;
     }
-    let key = Box::try_new(parsed.key).map_err(|error| error.errno())?;
-    Ok(Made {
-        // C copies it while the key is where it is.
-        public: RawKey::new(&key.primary())?,
-        key: key.into_raw().cast(),
-        quota: parsed.quota,
-        // At most 192.
-        description_len: text.len() as u32,
-        id_len: *lens,
-        id: *ids,
-        description,
-    })
+    // At most 192.
+    made.description_len = text.len() as u32;
+    let (ids, lens) = parsed.ids.parts();
+    made.id = *ids;
+    made.id_len = *lens;
+    made.quota = parsed.quota;
+    // C copies it while the key is where it is.
+    made.public = RawKey::new(&parsed.key.primary())?;
+    made.key = parsed.key.into_raw().cast();
+    Ok(())
 }
 
 /// # Safety

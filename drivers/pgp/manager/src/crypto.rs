@@ -7,6 +7,7 @@
 use core::ffi::CStr;
 use pgp_rules::crypto::Digest;
 use pgp_rules::{Crypto, Curve, Hash, HashAlgorithm, Material, Refusal, SignatureValue, der};
+use umd_kernel::ffi::memory::Buffer;
 use umd_kernel::verify::{Algorithm, PublicKey, Signature, Verifier};
 use umd_kernel::{Errno, hash, verify};
 
@@ -26,6 +27,9 @@ const MODULI: [usize; 5] = [128, 192, 256, 384, 512];
 
 /// Bytes of the longest exponent. The kernel takes longer ones, with which a verification costs as much as a signature.
 const EXPONENT_MAX: usize = 8;
+
+/// Bytes of the longest signature in the kernel's form.
+const VALUE_MAX: usize = 512;
 
 /// What of the kernel's there is.
 pub(crate) struct Tools {
@@ -149,7 +153,8 @@ impl Known for Algorithm {
 /// A key in the kernel's form.
 pub(crate) struct Form {
     algorithm: Algorithm,
-    bytes: [u8; Self::MAX],
+    /// Room for any; much for a stack.
+    bytes: Buffer,
     len: usize,
     /// Bytes of a modulus, or of a coordinate.
     size: usize,
@@ -162,7 +167,7 @@ impl Form {
     fn new(material: &Material<'_>) -> Result<Self, Refusal> {
         let mut form = Self {
             algorithm: Algorithm::of(material)?,
-            bytes: [0; Self::MAX],
+            bytes: Buffer::try_new(Self::MAX).map_err(|_| Refusal::NoMemory)?,
             len: 0,
             size: 0,
         };
@@ -206,7 +211,7 @@ impl Form {
     }
 
     /// A signature in the kernel's form; none where it cannot be this key's.
-    fn value<'r>(&self, value: &SignatureValue<'_>, room: &'r mut [u8; 512]) -> Option<&'r [u8]> {
+    fn value<'r>(&self, value: &SignatureValue<'_>, room: &'r mut [u8]) -> Option<&'r [u8]> {
         match (self.algorithm, *value) {
             // As many bytes as the modulus has.
             (Algorithm::Rsa, SignatureValue::Rsa { s }) => {
@@ -260,7 +265,7 @@ impl<'t> Crypto for &'t Tools {
         signature: &SignatureValue<'_>,
     ) -> Result<(), Refusal> {
         let form = self.form(material)?;
-        let mut room = [0; 512];
+        let mut room = Buffer::try_new(VALUE_MAX).map_err(|_| Refusal::NoMemory)?;
         let value = form.value(signature, &mut room);
         self.verify_raw(
             &form,

@@ -44,9 +44,7 @@ impl Handler {
 
     /// Asks about bytes that anybody may have written.
     pub(crate) fn ask(&self, request: &Request, input: &[u8]) -> Result<Reply, Failure> {
-        let mut message = Message::new(input.len())?;
-        message.input().copy_from_slice(input);
-        self.send(request, &mut message)
+        self.send(request, &mut Message::of(input)?)
     }
 
     /// The same with bytes that are in their place already.
@@ -76,6 +74,15 @@ impl Message {
         Ok(Self {
             bytes: Buffer::try_new(length)?,
         })
+    }
+
+    /// One about a copy of these.
+    pub(crate) fn of(input: &[u8]) -> Result<Self, Failure> {
+        let mut message = Self::new(input.len())?;
+        for (to, from) in message.input().iter_mut().zip(input) {
+            *to = *from;
+        }
+        Ok(message)
     }
 
     /// The bytes that it is about.

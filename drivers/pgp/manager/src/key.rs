@@ -7,10 +7,10 @@
 use core::ffi::CStr;
 use pgp_rules::key::{self, SUBKEYS_MAX};
 use pgp_rules::{Fingerprint, PublicKey, Refusal, State, Subkey};
-use umd_kernel::ffi::memory::{Arc, Buffer};
+use umd_kernel::Errno;
+use umd_kernel::ffi::memory::{Arc, Box, Buffer, Slice};
 use umd_kernel::keys::{Claim, Key, Query, real_seconds};
 use umd_kernel::verify;
-use umd_kernel::{Errno, Error};
 
 use crate::crypto::{Form, Tools, hash_named};
 use crate::failure::Failure;
@@ -33,7 +33,8 @@ pub(crate) struct Member {
 pub(crate) struct PgpKey {
     tools: Arc<Tools>,
     bodies: Buffer,
-    members: [Option<Member>; MEMBERS_MAX],
+    /// The primary key first.
+    members: Slice<Option<Member>>,
     primary: Form,
     /// Of all its keys' signatures.
     value_max: u16,
@@ -45,7 +46,7 @@ impl PgpKey {
         tools: &Arc<Tools>,
         key: &key::Key<'_>,
         subkeys: &[Option<Subkey<'_>>],
-    ) -> Result<Self, Failure> {
+    ) -> Result<Box<Self>, Failure> {
         let primary = core::iter::once((&key.public, &key.state));
         let subkeys = subkeys.iter().flatten();
         let keys = primary.chain(subkeys.map(|subkey| (&subkey.public, &subkey.state)));
@@ -53,34 +54,42 @@ impl PgpKey {
             .clone()
             .map(|(key, _)| key.body.len())
             .fold(0, usize::saturating_add);
-        let mut whole = Self {
+        let mut whole = Box::try_new(Self {
             tools: tools.clone(),
             bodies: Buffer::try_new(length)?,
-            members: [None; MEMBERS_MAX],
+            members: Slice::try_new(MEMBERS_MAX, None)?,
             primary: tools.form(&key.public.material)?,
             value_max: 0,
-        };
+        })?;
         let mut at = 0_usize;
-        for (place, (key, state)) in whole.members.iter_mut().zip(keys) {
-            let end = at.saturating_add(key.body.len());
-            let room = whole.bodies.get_mut(at..end).ok_or(Error::NoMemory)?;
-            room.copy_from_slice(key.body);
+        let Self {
+            bodies,
+            members,
+            value_max,
+            ..
+        } = &mut *whole;
+        for (place, (key, state)) in members.iter_mut().zip(keys) {
+            let room = bodies.get_mut(at..).unwrap_or_default();
+            for (to, from) in room.iter_mut().zip(key.body) {
+                *to = *from;
+            }
             *place = Some(Member {
                 at,
                 len: key.body.len(),
                 fingerprint: key.fingerprint,
                 state: *state,
             });
-            let value_max = tools.form(&key.material)?.value_max();
-            whole.value_max = whole.value_max.max(value_max);
-            at = end;
+            *value_max = tools.form(&key.material)?.value_max().max(*value_max);
+            at = at.saturating_add(key.body.len());
         }
         Ok(whole)
     }
 
     /// Bytes that it takes.
     pub(crate) fn size(&self) -> usize {
-        self.bodies.len().saturating_add(size_of::<Self>())
+        let members = size_of_val(&*self.members);
+        let bytes = self.bodies.len().saturating_add(members);
+        bytes.saturating_add(size_of::<Self>())
     }
 
     /// Its keys, the primary one first.

@@ -6,7 +6,7 @@ use pgp_proto::Request;
 use pgp_rules::key::{self, SUBKEYS_MAX};
 use pgp_rules::{PublicKey, Refusal, Subkey};
 use umd_kernel::Errno;
-use umd_kernel::ffi::memory::{Arc, Box};
+use umd_kernel::ffi::memory::{Arc, Slice};
 use umd_kernel::keys::{Ids, Parsed, Parser, real_seconds};
 use umd_kernel::log::{Line, warn};
 
@@ -51,9 +51,8 @@ impl Pgp {
         let request = Request::Key(primary.fingerprint);
         let reply = self.handler.ask(&request, input)?;
         let now = real_seconds();
-        // Much for a stack.
-        let mut room = Box::try_new([None; SUBKEYS_MAX])?;
-        let key = key::read(primary, input, reply.as_bytes(), &tools, now, &mut *room)?;
+        let mut room = Slice::try_new(SUBKEYS_MAX, None)?;
+        let key = key::read(primary, input, reply.as_bytes(), &tools, now, &mut room)?;
         if let Some(refusal) = key.left_out {
             say(
                 Some(&primary),
@@ -61,10 +60,10 @@ impl Pgp {
                 refusal.sentence(),
             );
         }
-        let made = PgpKey::new(&self.tools, &key, &*room)?;
+        let made = PgpKey::new(&self.tools, &key, &room)?;
         Ok(Parsed {
             description: description(&key),
-            ids: ids(&key, &*room, now),
+            ids: ids(&key, &room, now),
             // A key takes less than 64 KiB, as what it was made of does.
             quota: u32::try_from(made.size()).unwrap_or(u32::MAX),
             key: made,

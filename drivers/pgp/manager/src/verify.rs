@@ -158,11 +158,7 @@ impl Judge<'_> {
     /// A message.
     fn inline(&mut self, given: Given<'_>) -> Result<Good, Failure> {
         let mut message = match given {
-            Given::Bytes(bytes) => {
-                let mut message = Message::new(bytes.len())?;
-                message.input().copy_from_slice(bytes);
-                message
-            }
+            Given::Bytes(bytes) => Message::of(bytes)?,
             Given::File(fd) => whole(&Source::open(fd).map_err(unreadable)?)?,
         };
         let reply = self.pgp.handler.send(&Request::Message, &mut message)?;
