@@ -105,7 +105,6 @@ impl<'a> Request<'a> {
 
 /// A signature that was verified.
 pub(crate) struct Good {
-    pub(crate) key_version: u8,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) primary: Fingerprint,
     pub(crate) made: u32,
@@ -143,7 +142,7 @@ pub(crate) fn encode(result: &Result<Good, Failure>) -> [u8; RESULT_LEN] {
             let fingerprint = good.fingerprint.as_bytes();
             out.word(0)
                 .word(good.notes.flags())
-                .word(good.key_version.into())
+                .word(good.fingerprint.version().into())
                 .word(good.made)
                 .word(0)
                 .word(good.data.0)

@@ -32,31 +32,14 @@ impl From<Refusal> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
+        // What the handler's refusal is for the caller is not for the handler to choose.
         if let Error::Rejected(status) = error {
-            return said(pgp_proto::Refusal::from_status(status.get()));
+            let said = pgp_proto::Refusal::from_status(status.get());
+            return said.map_or(Refusal::Reply, Refusal::from).into();
         }
         Self {
             errno: error.errno(),
             sentence: error.describe(),
         }
-    }
-}
-
-/// What the handler's refusal is for the caller: never a number of the handler's own choice.
-fn said(refusal: Option<pgp_proto::Refusal>) -> Failure {
-    use pgp_proto::Refusal as Said;
-    const ENOPKG: i32 = 65;
-    const EBADMSG: i32 = 74;
-    const EMSGSIZE: i32 = 90;
-    match refusal {
-        Some(Said::NotMine) => Refusal::NotMine.into(),
-        Some(Said::Invalid) => Failure::new(EBADMSG, "a packet breaks a rule of its format"),
-        Some(Said::Cut) => Failure::new(EBADMSG, "the packets end too soon"),
-        Some(Said::Unsupported) => Refusal::Unsupported.into(),
-        Some(Said::Compressed) => Failure::new(ENOPKG, "compressed packets are not supported"),
-        Some(Said::Partial) => Failure::new(ENOPKG, "packets in pieces are not supported"),
-        Some(Said::Several) => Failure::new(ENOPKG, "there is more than one key"),
-        Some(Said::TooMany) => Failure::new(EMSGSIZE, "there are too many packets"),
-        Some(Said::NoRoom) | None => Refusal::Reply.into(),
     }
 }

@@ -40,14 +40,14 @@ pub(crate) fn check(
         ..Notes::default()
     };
     let mut found = None;
-    let mut why = Refusal::Unsigned.into();
+    let mut why = None;
     for tag in reply.tags().filter(|tag| tag.header == Header::Signature) {
         match tag.tag {
             signature::RSA | signature::DSA if found.is_none() => {
                 let packet = signatures.signature(tag.index as usize)?;
                 match judge.detached(packet, &Data::Bytes(signed)) {
                     Ok(good) => found = Some(good),
-                    Err(failure) => why = failure,
+                    Err(failure) => why = Some(failure),
                 }
             }
             signature::PGP => notes.met_1002 = true,
@@ -56,7 +56,12 @@ pub(crate) fn check(
             _ => {}
         }
     }
-    let (good, verified) = found.ok_or(why)?;
+    let is_signed = notes.met_1002 || notes.met_1005 || notes.met_278;
+    let (good, verified) = found.ok_or(why.unwrap_or(if is_signed {
+        Refusal::PackageSignature.into()
+    } else {
+        Refusal::Unsigned.into()
+    }))?;
     if !header_only {
         match header.payload(&verified)? {
             Some(wanted) => {

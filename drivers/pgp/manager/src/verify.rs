@@ -21,8 +21,8 @@ const EALREADY: Errno = Errno::new(114);
 /// Signatures of one transaction whose data are hashed.
 const SIGNATURES_MAX: u32 = 8;
 
-/// Verifications of one transaction.
-const VERIFICATIONS_MAX: u32 = 64;
+/// Keys that one signature is tried on.
+const KEYS_MAX: usize = 64;
 
 /// Bytes of a file that are read at once.
 const PIECE: usize = 64 << 10;
@@ -68,7 +68,6 @@ impl Verify {
             keys: &keys,
             now: real_seconds(),
             signatures: SIGNATURES_MAX,
-            verifications: VERIFICATIONS_MAX,
         };
         match request.what {
             What::Detached { signature, data } => {
@@ -140,7 +139,6 @@ pub(crate) struct Judge<'v> {
     keys: &'v Keys<PgpKey>,
     now: u64,
     signatures: u32,
-    verifications: u32,
 }
 
 impl Judge<'_> {
@@ -202,8 +200,10 @@ impl Judge<'_> {
         let body = claim.object.body.of(input).ok_or(Refusal::Reply)?;
         let signature = data::signature(body)?;
         let issuer = claim.issuer.and_then(|issuer| issuer.of(input));
-        if named(self.keys, issuer).next().is_none() {
-            return Err(NO_KEY);
+        match named(self.keys, issuer).take(KEYS_MAX + 1).count() {
+            0 => return Err(NO_KEY),
+            1..=KEYS_MAX => {}
+            _ => return Err(Refusal::TooManySignatures.into()),
         }
         let less = self.signatures.checked_sub(1);
         self.signatures = less.ok_or(Refusal::TooManySignatures)?;
@@ -211,31 +211,18 @@ impl Judge<'_> {
         let mut hashing = signature.hashing(&tools)?;
         data.feed(|bytes| hashing.update(bytes))?;
         let hashed = hashing.finish()?;
-        for (key, member) in named(self.keys, issuer) {
-            let public = key.public(member)?;
-            if !hashed.may_be_by(&public) {
-                continue;
-            }
-            let less = self.verifications.checked_sub(1);
-            self.verifications = less.ok_or(Refusal::TooManySignatures)?;
-            match data::check(&hashed, &public, &member.state, &tools, self.now) {
-                Ok(verified) => {
-                    let primary = key.members().next().unwrap_or(member);
-                    let good = Good {
-                        key_version: public.version,
-                        fingerprint: member.fingerprint,
-                        primary: primary.fingerprint,
-                        made: verified.facts().made,
-                        data: (0, 0),
-                        notes: Notes::default(),
-                    };
-                    return Ok((good, verified));
-                }
-                Err(Refusal::BadSignature) => {}
-                Err(refusal) => return Err(refusal.into()),
-            }
-        }
-        Err(Refusal::BadSignature.into())
+        let keys = named(self.keys, issuer);
+        let keys = keys.map(|(key, member)| (key.body(member), member.state, (key, member)));
+        let ((key, member), verified) = data::check_any(&hashed, keys, &tools, self.now)?;
+        let primary = key.members().next().unwrap_or(member);
+        let good = Good {
+            fingerprint: member.fingerprint,
+            primary: primary.fingerprint,
+            made: verified.facts().made,
+            data: (0, 0),
+            notes: Notes::default(),
+        };
+        Ok((good, verified))
     }
 }
 
