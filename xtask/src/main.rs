@@ -13,6 +13,7 @@ mod initramfs;
 mod kbuild;
 mod kernel;
 mod paths;
+mod pgpfiles;
 mod plot;
 mod progress;
 mod rootfs;
