@@ -85,3 +85,6 @@ pub const ARMOR_REPLY_MAX: usize = ARMOR_HEADER_LEN + INPUT_MAX / 4 * 3;
 /// outside of what it is a place in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 //! end.
 
 use crate::wire::{Reader, Writer};
-use crate::{ENTRIES_MAX, Malformed, Place};
+use crate::{Malformed, Place};
 
 /// Bytes in front of a header's index: magic and version, four reserved, the number of entries, the number of
 /// bytes of data (both big-endian).
@@ -77,6 +77,9 @@ pub mod main {
     ];
 }
 
+/// The most index entries that are told of.
+pub const TAGS_MAX: usize = signature::ALL.len() + main::ALL.len();
+
 /// One of the two headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Header {
@@ -105,15 +108,15 @@ pub struct Tag {
     pub tag: u32,
     /// The entry's number, from 0.
     pub index: u32,
-    /// Where its value is, by the entry's type, offset and count. Of texts the zero behind is no part; of several
-    /// texts only the first is told of.
+    /// Where its value is, by the entry's type, offset and count. The zero behind a text, or behind the last of several, is no
+    /// part of it.
     pub value: Place,
 }
 
 /// The index entries.
 ///
 /// On the wire: for each the header (0 for the signature header, 1 for the main one), tag, number, and the value's
-/// place; by header and number. A tag that is there twice is told of twice.
+/// place; by header and number. No tag is in a header twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rpm<'r> {
     tags: &'r [[u8; Tag::LEN]],
@@ -162,19 +165,21 @@ impl<'r> Rpm<'r> {
     pub fn decode(reply: &'r [u8], length: usize) -> Result<Self, Malformed> {
         let room = Place::all(length)?;
         let (tags, rest) = reply.as_chunks();
-        if !rest.is_empty() || tags.len() > ENTRIES_MAX {
+        if !rest.is_empty() || tags.len() > TAGS_MAX {
             return Err(Malformed);
         }
+        let rpm = Self { tags, room };
         let mut last = None;
-        for tag in tags {
+        for (number, tag) in tags.iter().enumerate() {
             let tag = Tag::decode(tag, room)?;
             let place = Some((tag.header, tag.index));
-            if place <= last {
+            let is_same = |other: Tag| (other.header, other.tag) == (tag.header, tag.tag);
+            if place <= last || rpm.tags().take(number).any(is_same) {
                 return Err(Malformed);
             }
             last = place;
         }
-        Ok(Self { tags, room })
+        Ok(rpm)
     }
 
     /// The entries.

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the handler says of keys and signatures that GnuPG has made is, line by line, what
+//! `gpg --list-packets` says of them.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod home;
+#[allow(dead_code, reason = "shared with tests that need more of it")]
+mod judge;
+#[allow(dead_code, reason = "shared with tests that need more of it")]
+mod packets;
+
+use home::Home;
+use packets::ask;
+use pgp_proto::{
+    Armor, Block, Checksum, Cleartext, Component, Detached, Fingerprint, Key, Message, Object,
+    Place, Request, Signature, Skipped, Subject,
+};
+
+/// Keys of all kinds that GnuPG makes, named by what they are.
+const KEYS: &str = "%no-protection
+Key-Type: DSA
+Key-Length: 1024
+Subkey-Type: ELG
+Subkey-Length: 1024
+Name-Real: dsa
+%commit
+Key-Type: RSA
+Key-Length: 2048
+Key-Usage: cert,sign
+Subkey-Type: RSA
+Subkey-Length: 3072
+Subkey-Usage: sign
+Name-Real: rsa
+Name-Email: rsa@example.org
+Expire-Date: 2y
+%commit
+Key-Type: ECDSA
+Key-Curve: NIST P-256
+Subkey-Type: ECDH
+Subkey-Curve: NIST P-384
+Subkey-Usage: encrypt
+Name-Real: nist
+%commit
+Key-Type: ECDSA
+Key-Curve: NIST P-521
+Subkey-Type: ECDSA
+Subkey-Curve: secp256k1
+Subkey-Usage: sign
+Name-Real: koblitz
+%commit
+Key-Type: EDDSA
+Key-Curve: Ed25519
+Subkey-Type: ECDH
+Subkey-Curve: Curve25519
+Name-Real: edwards
+%commit
+Key-Type: ECDSA
+Key-Curve: brainpoolP384r1
+Subkey-Type: EDDSA
+Subkey-Curve: Ed25519
+Subkey-Usage: sign
+Name-Real: brainpool
+%commit
+";
+
+const NAMES: [&str; 6] = ["dsa", "rsa", "nist", "koblitz", "edwards", "brainpool"];
+
+/// The keys, changed in all the ways that put more signatures into them.
+fn home() -> Home {
+    let home = Home::new();
+    home.write("keys", KEYS.as_bytes());
+    home.gpg(&["--gen-key", "keys"]);
+    home.gpg(&["--quick-add-uid", "rsa", "se\u{e7}ond"]);
+    home.gpg(&["--quick-add-uid", "rsa", "third"]);
+    home.gpg(&["--quick-revoke-uid", "rsa", "third"]);
+    home.gpg(&["--quick-set-primary-uid", "rsa", "se\u{e7}ond"]);
+    home.edit("rsa", "key 1\nrevkey\ny\n0\n\ny\nsave\n");
+    home.gpg(&["--quick-set-expire", &home.fingerprint("nist"), "3y"]);
+    // A photo, and somebody else's word.
+    let photo = b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xd9";
+    home.write("photo.jpg", photo);
+    home.edit("edwards", "addphoto\nphoto.jpg\ny\ny\nsave\n");
+    let edwards = home.fingerprint("edwards");
+    home.gpg(&["--default-key", "rsa", "--quick-sign-key", &edwards]);
+    home.revoke("brainpool");
+    home
+}
+
+#[test]
+fn keys_are_what_gnupg_lists() {
+    let home = home();
+    let mut told = [0; 3];
+    for name in NAMES {
+        let input = home.gpg(&["--export", name]);
+        let fingerprint = fingerprint(&home.fingerprint(name));
+        let (ours, skipped) = list_key(&input, fingerprint);
+        let theirs = blocks(&home.list(&input));
+        let left_out = compare(&ours, &theirs);
+        let sum = skipped.foreign + skipped.unsupported + skipped.invalid;
+        assert_eq!(left_out.len(), sum as usize, "{name}: {left_out:?}");
+        let own = format!("{:X}", Hex(&fingerprint.key_id()));
+        let is_foreign =
+            |block: &&&Vec<String>| block[1].starts_with(":signature") && !block[1].ends_with(&own);
+        let foreign = left_out.iter().filter(is_foreign).count();
+        assert_eq!(foreign, skipped.foreign as usize, "{name}");
+        for (told, count) in told
+            .iter_mut()
+            .zip([ours.len(), foreign, sum as usize - foreign])
+        {
+            *told += count;
+        }
+    }
+    let [told, foreign, photos] = told;
+    println!(
+        "{told} packets as GnuPG lists them; {foreign} of others and {photos} of photos left out"
+    );
+    assert_eq!((foreign, photos), (2, 2));
+    assert!(told >= 35, "{told}");
+    // All of them as one ring.
+    let ring = home.gpg(&["--export"]);
+    let reply = ask(&Request::Ring, &ring).unwrap();
+    let ring = pgp_proto::Ring::decode(&reply, ring.len()).unwrap();
+    assert_eq!(ring.keys().count(), NAMES.len());
+}
+
+#[test]
+fn truncated_and_changed_keys_are_judged() {
+    let home = home();
+    for name in ["rsa", "edwards"] {
+        let input = home.gpg(&["--export", name]);
+        let request = Request::Key(fingerprint(&home.fingerprint(name)));
+        let whole = ask(&request, &input).unwrap().len();
+        for length in 0..input.len() {
+            if let Ok(reply) = ask(&request, &input[..length]) {
+                assert!(reply.len() < whole);
+            }
+        }
+        for at in 0..input.len() {
+            let mut changed = input.clone();
+            changed[at] ^= 1 << (at % 8);
+            let _ = ask(&request, &changed);
+        }
+    }
+}
+
+#[test]
+fn signatures_are_what_gnupg_lists() {
+    let home = home();
+    home.write("data", b"dear\n- all \n\nthis  \nends\n");
+    let signers = ["-u", "koblitz", "-u", "edwards", "-u", "dsa"];
+    let sign = |how: &[&str]| home.gpg(&[&signers[..], &["-o", "-"], how, &["data"]].concat());
+
+    let input = sign(&["--detach-sign"]);
+    let reply = ask(&Request::Signature, &input).unwrap();
+    let signatures = Detached::decode(&reply, input.len()).unwrap().signatures;
+    let lister = Lister::new(&input);
+    let ours: Vec<_> = signatures.map(|it| lister.signature(it)).collect();
+    assert_eq!(
+        (
+            ours.len(),
+            compare(&ours, &blocks(&home.list(&input))).len()
+        ),
+        (3, 0)
+    );
+
+    let input = sign(&["--compress-algo", "none", "--sign"]);
+    let reply = ask(&Request::Message, &input).unwrap();
+    let message = Message::decode(&reply, input.len()).unwrap();
+    let lister = Lister::new(&input);
+    let mut ours = vec![lister.literal(&message)];
+    ours.extend(message.signatures.map(|it| lister.signature(it)));
+    // What is left out is what announces the signatures.
+    let theirs = blocks(&home.list(&input));
+    let left_out = compare(&ours, &theirs);
+    assert!(
+        left_out
+            .iter()
+            .all(|block| block[1].starts_with(":onepass_sig"))
+    );
+    assert_eq!((ours.len(), left_out.len()), (4, 3));
+    let data = message.literal.data.of(&input).unwrap();
+    assert_eq!(data, home.read("data"));
+
+    // Packed, as GnuPG does it if nothing else is asked for.
+    let refused = Err(pgp_proto::Refusal::Compressed);
+    assert_eq!(ask(&Request::Message, &sign(&["--sign"])), refused);
+}
+
+#[test]
+fn armor_is_what_gnupg_unpacks() {
+    let home = home();
+    home.write("data", b"some data\n");
+    for (block, how) in [
+        (Block::Key, &["--export", "rsa"][..]),
+        (
+            Block::Signature,
+            &["-u", "rsa", "-o", "-", "--detach-sign", "data"],
+        ),
+        (Block::Message, &["-u", "rsa", "-o", "-", "--sign", "data"]),
+    ] {
+        let input = home.gpg(&[&["--armor", "--comment", "no"][..], how].concat());
+        let reply = ask(&Request::Armor, &input).unwrap();
+        let armor = Armor::decode(&reply, input.len()).unwrap();
+        assert_eq!((armor.block, armor.checksum), (block, Checksum::Right));
+        home.write("armor", &input);
+        assert_eq!(armor.binary, home.gpg(&["-o", "-", "--dearmor", "armor"]));
+    }
+}
+
+#[test]
+fn cleartext_is_what_gnupg_signed() {
+    let home = home();
+    // Lines that are escaped, white space that is not signed, no end of the last line.
+    for (data, text) in [
+        (
+            "dear\n- all \n\nthis  \nends\n",
+            "dear\n- - all \n\nthis  \nends",
+        ),
+        ("-----BEGIN\nFrom me", "- -----BEGIN\n- From me"),
+        ("\n", ""),
+    ] {
+        home.write("data", data.as_bytes());
+        let input = home.gpg(&["-u", "rsa", "-u", "dsa", "-o", "-", "--clearsign", "data"]);
+        let reply = ask(&Request::Cleartext, &input).unwrap();
+        let message = Cleartext::decode(&reply, input.len()).unwrap();
+        let of = |place: Place| String::from_utf8(place.of(&input).unwrap().to_vec()).unwrap();
+        assert_eq!(of(message.text), text);
+        let hashes = of(message.hashes);
+        assert!(hashes.starts_with("Hash: SHA"), "{hashes}");
+        let armor = of(message.signature).into_bytes();
+        let reply = ask(&Request::Armor, &armor).unwrap();
+        let input = Armor::decode(&reply, armor.len()).unwrap().binary;
+        let reply = ask(&Request::Signature, input).unwrap();
+        let signatures = Detached::decode(&reply, input.len()).unwrap().signatures;
+        let lister = Lister::new(input);
+        let ours: Vec<_> = signatures.map(|it| lister.signature(it)).collect();
+        let theirs = blocks(&home.list(input));
+        assert_eq!((ours.len(), compare(&ours, &theirs).len()), (2, 0));
+    }
+}
+
+fn fingerprint(hex: &str) -> Fingerprint {
+    let byte = |n: usize| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap();
+    Fingerprint::V4(std::array::from_fn(byte))
+}
+
+struct Hex<'b>(&'b [u8]);
+
+impl std::fmt::UpperHex for Hex<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(out, "{byte:02X}"))
+    }
+}
+
+/// A packet's lines of GnuPG's list: those that say something that the handler says as well.
+fn blocks(list: &str) -> Vec<Vec<String>> {
+    let mut blocks: Vec<Vec<String>> = Vec::new();
+    for line in list.lines() {
+        let line = line.trim_start().trim_end_matches(" new-ctb");
+        let line = line.strip_prefix("critical ").unwrap_or(line);
+        let line = line.strip_prefix("hashed ").unwrap_or(line);
+        if line.starts_with("# off=") {
+            blocks.push(vec![line.to_owned()]);
+            continue;
+        }
+        let known = [
+            ":",
+            "version ",
+            "digest algo ",
+            "data: ",
+            "mode ",
+            "raw data",
+            "pkey[",
+        ];
+        let is_subpacket = ["subpkt 33 ", "subpkt 32 ", "subpkt 25 "];
+        if known
+            .iter()
+            .chain(&is_subpacket)
+            .any(|start| line.starts_with(start))
+        {
+            // Behind the number of bits comes a curve's name.
+            let line = line.find(" bits]").map_or(line, |end| &line[..end + 6]);
+            let block = blocks.last_mut().expect("an offset first");
+            block.push(line.to_owned());
+        }
+    }
+    blocks
+}
+
+/// Those of their blocks that ours have not; all of ours are among theirs, in their order.
+fn compare<'t>(ours: &[Vec<String>], theirs: &'t [Vec<String>]) -> Vec<&'t Vec<String>> {
+    let mut ours = ours.iter().peekable();
+    let mut left_out = Vec::new();
+    for block in theirs {
+        match ours.peek() {
+            Some(our) if our[0] == block[0] => {
+                assert_eq!(*our, block);
+                ours.next();
+            }
+            _ => left_out.push(block),
+        }
+    }
+    assert_eq!(ours.next(), None);
+    left_out
+}
+
+fn list_key(input: &[u8], fingerprint: Fingerprint) -> (Vec<Vec<String>>, Skipped) {
+    let reply = ask(&Request::Key(fingerprint), input).unwrap();
+    let key = Key::decode(&reply, input.len()).unwrap();
+    let lister = Lister::new(input);
+    let mut blocks = vec![lister.key(":public key packet:", key.primary)];
+    blocks.extend(key.direct.map(|it| lister.signature(it)));
+    for Component {
+        subject,
+        signatures,
+    } in key.components
+    {
+        blocks.push(match subject {
+            Subject::UserId(body) => lister.user_id(body),
+            Subject::Subkey(subkey) => lister.key(":public sub key packet:", subkey),
+        });
+        blocks.extend(signatures.map(|it| lister.signature(it)));
+    }
+    (blocks, key.skipped)
+}
+
+/// Writes as GnuPG does: what stands at the places that the handler told of.
+struct Lister<'i> {
+    input: &'i [u8],
+    packets: Vec<(u8, Place)>,
+}
+
+impl<'i> Lister<'i> {
+    fn new(input: &'i [u8]) -> Self {
+        let packets = judge::packets(input);
+        Self { input, packets }
+    }
+
+    fn of(&self, place: Place) -> &'i [u8] {
+        place.of(self.input).unwrap()
+    }
+
+    fn number(&self, at: u32, count: u32) -> u32 {
+        let bytes = self.of(Place { at, len: count });
+        bytes
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | u32::from(*byte))
+    }
+
+    /// `# off=0 ctb=98 tag=6 hlen=2 plen=51`
+    fn head(&self, body: Place) -> String {
+        let number = self
+            .packets
+            .iter()
+            .position(|(_, packet)| *packet == body)
+            .unwrap();
+        let tag = self.packets[number].0;
+        let off = match number {
+            0 => 0,
+            _ => self.packets[number - 1].1.end(),
+        };
+        let (ctb, hlen) = (self.number(off, 1), body.at - off);
+        format!(
+            "# off={off} ctb={ctb:02x} tag={tag} hlen={hlen} plen={}",
+            body.len
+        )
+    }
+
+    fn key(&self, title: &str, key: Object) -> Vec<String> {
+        let at = key.body.at;
+        let (version, algorithm) = (self.number(at, 1), self.number(at + 5, 1));
+        let created = self.number(at + 1, 4);
+        let mut lines = vec![
+            self.head(key.body),
+            title.to_owned(),
+            format!("version {version}, algo {algorithm}, created {created}, expires 0"),
+        ];
+        for (number, part) in key.parts.iter().enumerate() {
+            let is_counted = matches!((algorithm, number), (18, 0 | 2) | (19 | 22, 0));
+            let bits = match is_counted {
+                true => 8 * part.len,
+                false => self.number(part.at, 2),
+            };
+            lines.push(format!("pkey[{number}]: [{bits} bits]"));
+        }
+        lines
+    }
+
+    fn user_id(&self, body: Place) -> Vec<String> {
+        let mut text = String::new();
+        for byte in self.of(body) {
+            match byte {
+                0x20..0x7f => text.push(char::from(*byte)),
+                _ => text += &format!("\\x{byte:02x}"),
+            }
+        }
+        vec![self.head(body), format!(":user ID packet: \"{text}\"")]
+    }
+
+    fn signature(&self, it: Signature) -> Vec<String> {
+        let Object { body, parts } = it.object;
+        let [version, kind, algorithm, hash] = [0, 1, 2, 3].map(|n| self.number(body.at + n, 1));
+        let issuer = self.of(it.issuer.unwrap());
+        let key_id = Hex(issuer.last_chunk::<8>().unwrap());
+        let begin = self.of(Place {
+            at: parts.at - 2,
+            len: 2,
+        });
+        let created = it.created;
+        let mut lines = vec![
+            self.head(body),
+            format!(":signature packet: algo {algorithm}, keyid {key_id:X}"),
+            format!("version {version}, created {created}, md5len 0, sigclass 0x{kind:02x}"),
+            format!(
+                "digest algo {hash}, begin of digest {:02x} {:02x}",
+                begin[0], begin[1]
+            ),
+            format!("subpkt 33 len 21 (issuer fpr v4 {:X})", Hex(issuer)),
+        ];
+        if it.is_primary {
+            lines.push("subpkt 25 len 1 (primary user ID)".to_owned());
+        }
+        if let Some(back) = it.back {
+            let [version, kind, algorithm, hash] =
+                [0, 1, 2, 3].map(|n| self.number(back.body.at + n, 1));
+            let what =
+                format!("v{version}, class 0x{kind:02x}, algo {algorithm}, digest algo {hash}");
+            lines.push(format!(
+                "subpkt 32 len {} (signature: {what})",
+                back.body.len
+            ));
+        }
+        for part in parts.iter() {
+            lines.push(format!("data: [{} bits]", self.number(part.at, 2)));
+        }
+        lines
+    }
+
+    fn literal(&self, message: &Message<'_>) -> Vec<String> {
+        let data = message.literal.data;
+        let packet = self.packets.iter().find(|(tag, _)| *tag == 11).unwrap().1;
+        assert_eq!(packet.end(), data.end());
+        let created = self.number(data.at - 4, 4);
+        let name = self.number(packet.at + 1, 1);
+        let name = self.of(Place {
+            at: packet.at + 2,
+            len: name,
+        });
+        let name = String::from_utf8(name.to_vec()).unwrap();
+        let format = message.literal.format;
+        vec![
+            self.head(packet),
+            ":literal data packet:".to_owned(),
+            format!(
+                "mode {} ({format:x}), created {created}, name=\"{name}\",",
+                char::from(format)
+            ),
+            format!("raw data: {} bytes", data.len),
+        ]
+    }
+}
