@@ -8,6 +8,8 @@
  * Others than we look at the payload of a key of ours: the kernel takes asym_crypto for a struct
  * public_key whatever the subtype (restrict_link_by_ca(), integrity's keyrings). So it is one.
  */
+/* The next ones do not bring it on all kernels. */
+#include <linux/key-type.h>
 #include <crypto/public_key.h>
 #include <keys/asymmetric-parser.h>
 #include <keys/asymmetric-subtype.h>
