@@ -106,6 +106,8 @@ impl<'p> Maker<'p> {
         self.take_usage("usage")?;
         for name in KEYS.iter().map(|(name, ..)| *name).chain(["expired"]) {
             self.export(name, &[], &format!("{name}.pgp"))?;
+            let fingerprints = self.fingerprints(name)?.join("\n");
+            fs::write(self.out.join(format!("{name}.fpr")), fingerprints)?;
         }
         self.export("rsa2048", &["--armor"], "rsa2048.asc")?;
         for name in ["rsa2048", "rsa4096", "p256"] {
@@ -151,11 +153,17 @@ impl<'p> Maker<'p> {
             .map(drop)
     }
 
-    fn fingerprint(&self, name: &str) -> Result<String> {
+    /// Of the primary key and its subkeys.
+    fn fingerprints(&self, name: &str) -> Result<Vec<String>> {
         let listed = self.run(&["--with-colons", "--list-keys", &mail(name)])?;
-        let line = listed.lines().find(|line| line.starts_with("fpr:"));
-        let word = line.and_then(|line| line.split(':').nth(9));
-        Ok(word.context("gpg lists no fingerprint")?.to_owned())
+        let lines = listed.lines().filter(|line| line.starts_with("fpr:"));
+        let words = lines.filter_map(|line| line.split(':').nth(9));
+        Ok(words.map(str::to_owned).collect())
+    }
+
+    fn fingerprint(&self, name: &str) -> Result<String> {
+        let first = self.fingerprints(name)?.into_iter().next();
+        first.context("gpg lists no fingerprint")
     }
 
     fn add_subkey(&self, name: &str, kind: &str, usage: &str) -> Result<()> {
