@@ -26,6 +26,9 @@ pub(crate) const VM: &[&str] = &[
 /// What the tests of the user-space host look at its system calls with.
 pub(crate) const USER: &[&str] = &["strace"];
 
+/// What the PGP driver's tests have keys, signatures and packages made with.
+pub(crate) const PGP: &[&str] = &["gnupg", "rpm"];
+
 /// What it takes to build the fuzz targets: the fuzzer is C++.
 pub(crate) const FUZZ: &[&str] = &["g++", "libc6-dev"];
 
@@ -41,6 +44,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("iptables", "xtables-legacy-multi"),
     ("qemu-system-x86", "qemu-system-x86_64"),
     ("strace", "strace"),
+    ("gnupg", "gpg"),
+    ("rpm", "rpmbuild"),
 ];
 
 /// How to go about set-up.

@@ -120,6 +120,7 @@ pub(crate) fn run(kernels: &[Id], quick: bool, setup: Setup) -> Result<Counts> {
     setup.packages(setup::VM)?;
     setup.packages(setup::FUZZ)?;
     setup.packages(setup::USER)?;
+    setup.packages(setup::PGP)?;
     setup.cargo_tools()?;
     let report = Report::default();
     progress::print("TAP version 13");

@@ -215,12 +215,13 @@ fn names(input: &[u8], body: Place) -> Vec<Vec<u8>> {
                 ),
             };
             let (subpacket, rest) = bytes[header..].split_at(length);
-            let name = match subpacket[0] & 0x7f {
-                16 => &subpacket[1..],
-                33 => &subpacket[2..],
+            let name = match subpacket {
+                [16 | 0x90, name @ ..] if name.len() == 8 => name,
+                [33 | 0xa1, 4, name @ ..] if name.len() == 20 => name,
+                [33 | 0xa1, 6, name @ ..] if name.len() == 32 => name,
                 _ => &[],
             };
-            if matches!(name.len(), 8 | 20 | 32) && !names.contains(&name.to_vec()) {
+            if !name.is_empty() && !names.contains(&name.to_vec()) {
                 names.push(name.to_vec());
             }
             bytes = rest;

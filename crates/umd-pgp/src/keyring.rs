@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Keys, and what they have signed.
+
+use crate::crypto::RustCrypto;
+use crate::error::Error;
+use crate::key::{Key, PublicKey};
+use crate::reader::Reader;
+use pgp_proto::{Block, Cleartext, Detached, INPUT_MAX, Place, Request, Ring, Signatures};
+use pgp_rules::key::SUBKEYS_MAX;
+use pgp_rules::{Refusal, Signature, Verified, data, key, text};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Keys to verify signatures with, and the handler that reads both.
+pub struct Keyring {
+    pub(crate) reader: Reader,
+    keys: Vec<Key>,
+    time: Option<SystemTime>,
+}
+
+/// What has become of a keyring's keys.
+#[derive(Debug, Default)]
+pub struct Added {
+    /// So many were added.
+    pub added: usize,
+    /// Why others were not: each one's number in the keyring, from 0, and the reason.
+    pub refused: Vec<(usize, Error)>,
+}
+
+/// A signature that was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed<'k> {
+    /// Whose it is.
+    pub key: &'k Key,
+    /// With which of their keys: the primary one, or a subkey.
+    pub by: &'k PublicKey,
+    pub(crate) verified: Verified,
+}
+
+impl Signed<'_> {
+    /// When it was made, in seconds since 1970.
+    pub fn made(&self) -> u32 {
+        self.verified.facts().made
+    }
+}
+
+/// A message whose signature was verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message<'k> {
+    /// Its signature.
+    pub signed: Signed<'k>,
+    /// What was signed. Of a cleartext-signed message: without dashes in front of lines and blanks behind them.
+    pub data: Vec<u8>,
+}
+
+impl Keyring {
+    /// One without keys.
+    ///
+    /// # Errors
+    ///
+    /// The handler's image cannot be had.
+    pub fn new() -> Result<Self, Error> {
+        Ok(Self {
+            reader: Reader::new()?,
+            keys: Vec::new(),
+            time: None,
+        })
+    }
+
+    /// Takes this for the present, and not the clock. What a key's owner says is read when the key is added.
+    pub fn set_time(&mut self, time: SystemTime) {
+        self.time = Some(time);
+    }
+
+    /// The keys, in the order in which they were added.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Adds one key, in an armor or as it is.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not believed. One that has expired or is revoked is added all the same: it tells why its signatures do not count.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<&Key, Error> {
+        let binary = self.reader.binary(bytes, Block::Key)?;
+        let key = self.read_key(&binary)?;
+        Ok(self.keep(key))
+    }
+
+    /// Adds the keys of a keyring, in an armor or as they are, those that are believed.
+    ///
+    /// # Errors
+    ///
+    /// It is no keyring.
+    pub fn add_all(&mut self, bytes: &[u8]) -> Result<Added, Error> {
+        let binary = self.reader.binary(bytes, Block::Key)?;
+        let mut rest = &binary[..];
+        let (mut added, mut number) = (Added::default(), 0);
+        while !rest.is_empty() {
+            let (keys, next) = self.split(rest)?;
+            for place in keys {
+                let key = place_of(place, rest).and_then(|bytes| self.read_key(bytes));
+                match key {
+                    Ok(key) => {
+                        self.keep(key);
+                        added.added += 1;
+                    }
+                    Err(error) => added.refused.push((number, error)),
+                }
+                number += 1;
+            }
+            rest = rest.get(next..).unwrap_or(&[]);
+        }
+        Ok(added)
+    }
+
+    /// The keys at the front of a keyring, and where to go on behind them.
+    fn split(&self, ring: &[u8]) -> Result<(Vec<Place>, usize), Error> {
+        let piece = ring.get(..INPUT_MAX).unwrap_or(ring);
+        let reply = self.reader.ask(Request::Ring, piece)?;
+        let keys = Ring::decode(&reply, piece.len()).map_err(|_| Refusal::Reply)?;
+        let mut keys: Vec<Place> = keys.keys().collect();
+        let last = *keys.last().ok_or(Refusal::Cut)?;
+        let mut next = last.end() as usize;
+        // There may be more of the last one in the next piece.
+        if next < ring.len() && keys.len() > 1 {
+            keys.pop();
+            next = last.at as usize;
+        }
+        Ok((keys, next))
+    }
+
+    /// Who has signed the data, with a signature that came apart from them? It may be in an armor. One good signature is enough.
+    ///
+    /// # Errors
+    ///
+    /// Nobody in this keyring has, or not so that it counts.
+    pub fn verify(&self, signature: &[u8], data: &[u8]) -> Result<Signed<'_>, Error> {
+        let binary = self.reader.binary(signature, Block::Signature)?;
+        self.verify_binary(&binary, |feed| feed(data))
+    }
+
+    /// Who has signed this message, and what does it say? It may be in an armor.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    pub fn message(&self, message: &[u8]) -> Result<Message<'_>, Error> {
+        let binary = self.reader.binary(message, Block::Message)?;
+        let reply = self.reader.ask(Request::Message, &binary)?;
+        let message =
+            pgp_proto::Message::decode(&reply, binary.len()).map_err(|_| Refusal::Reply)?;
+        let data = place_of(message.literal.data, &binary)?;
+        let signed = self.any(message.signatures, &binary, &|feed| feed(data))?;
+        let data = data.to_vec();
+        Ok(Message { signed, data })
+    }
+
+    /// Who has signed this cleartext-signed message, and what does it say?
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify).
+    pub fn cleartext(&self, message: &[u8]) -> Result<Message<'_>, Error> {
+        let reply = self.reader.ask(Request::Cleartext, message)?;
+        let parts = Cleartext::decode(&reply, message.len()).map_err(|_| Refusal::Reply)?;
+        let text = place_of(parts.text, message)?;
+        let armored = place_of(parts.signature, message)?;
+        let binary = self.reader.binary(armored, Block::Signature)?;
+        let signed = self.verify_binary(&binary, |feed| text::cleartext(text, feed))?;
+        let mut data = Vec::with_capacity(text.len());
+        text::cleartext(text, |bytes| {
+            data.extend(match bytes {
+                b"\r\n" => b"\n",
+                _ => bytes,
+            });
+            Ok(())
+        })?;
+        Ok(Message { signed, data })
+    }
+
+    fn read_key(&self, binary: &[u8]) -> Result<Key, Error> {
+        let primary = key::primary(binary, &RustCrypto)?;
+        let reply = self.reader.ask(Request::Key(primary.fingerprint), binary)?;
+        let mut room = [None; SUBKEYS_MAX];
+        let now = self.now();
+        let key = key::read(primary, binary, &reply, &RustCrypto, now, &mut room)?;
+        Ok(Key::new(&key, &room))
+    }
+
+    fn keep(&mut self, key: Key) -> &Key {
+        let known = |other: &Key| other.primary.fingerprint == key.primary.fingerprint;
+        let place = self.keys.iter().position(known);
+        let place = place.unwrap_or(self.keys.len());
+        self.keys
+            .splice(place..self.keys.len().min(place + 1), [key]);
+        &self.keys[place]
+    }
+
+    pub(crate) fn verify_binary(
+        &self,
+        signatures: &[u8],
+        over: impl Fn(Feed<'_>) -> Result<(), Refusal>,
+    ) -> Result<Signed<'_>, Error> {
+        let reply = self.reader.ask(Request::Signature, signatures)?;
+        let detached = Detached::decode(&reply, signatures.len()).map_err(|_| Refusal::Reply)?;
+        self.any(detached.signatures, signatures, &over)
+    }
+
+    /// The first signature that is good; else why the first is not.
+    fn any(
+        &self,
+        signatures: Signatures<'_>,
+        input: &[u8],
+        over: &dyn Fn(Feed<'_>) -> Result<(), Refusal>,
+    ) -> Result<Signed<'_>, Error> {
+        let mut why = None;
+        for claim in signatures {
+            let issuer = claim.issuer.and_then(|issuer| issuer.of(input));
+            let result = place_of(claim.object.body, input)
+                .and_then(|body| Ok(data::signature(body)?))
+                .and_then(|signature| self.by_any(&signature, issuer, over));
+            match result {
+                Ok(signed) => return Ok(signed),
+                Err(error) => why = why.or(Some(error)),
+            }
+        }
+        Err(why.unwrap_or(Refusal::Reply.into()))
+    }
+
+    /// Keys that the signature names are tried first. That it names them is not believed, so the others are as well.
+    fn by_any(
+        &self,
+        signature: &Signature<'_>,
+        issuer: Option<&[u8]>,
+        over: &dyn Fn(Feed<'_>) -> Result<(), Refusal>,
+    ) -> Result<Signed<'_>, Error> {
+        let mut hashing = signature.hashing(&RustCrypto)?;
+        over(&mut |bytes| hashing.update(bytes))?;
+        let hashed = hashing.finish()?;
+        if self.keys.is_empty() {
+            return Err(Error::NoKeys);
+        }
+        let is_named = |by: &PublicKey| issuer.is_some_and(|issuer| by.is_named(issuer));
+        let keys = |named: bool| {
+            let all = self.keys.iter();
+            all.flat_map(|key| {
+                key.keys()
+                    .map(move |by| (&by.body[..], by.state, (key, by)))
+            })
+            .filter(move |(_, _, (_, by))| is_named(by) == named)
+        };
+        let keys = keys(true).chain(keys(false));
+        let ((key, by), verified) = data::check_any(&hashed, keys, &RustCrypto, self.now())?;
+        Ok(Signed { key, by, verified })
+    }
+
+    fn now(&self) -> u64 {
+        let time = self.time.unwrap_or_else(SystemTime::now);
+        time.duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs())
+    }
+}
+
+/// What takes the data that a signature is over, piece by piece.
+pub(crate) type Feed<'f> = &'f mut dyn FnMut(&[u8]) -> Result<(), Refusal>;
+
+pub(crate) fn place_of(place: Place, input: &[u8]) -> Result<&[u8], Error> {
+    place.of(input).ok_or(Refusal::Reply.into())
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! PGP keys and signatures in a program, with no parser in it.
+//!
+//! What somebody else has written is read by a handler: a process that can do nothing but read it and say where things are
+//! ([`umd`]). What it says is checked by the same rules as in the kernel ([`pgp_rules`]), with this program's crypto.
+//!
+//! ```no_run
+//! # let (key, signature, data) = (&b""[..], &b""[..], &b""[..]);
+//! let mut keyring = umd_pgp::Keyring::new()?;
+//! keyring.add(key)?;
+//! let signed = keyring.verify(signature, data)?;
+//! println!("signed by {}", signed.key.name());
+//! # Ok::<(), umd_pgp::Error>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod crypto;
+mod error;
+mod key;
+mod keyring;
+mod package;
+mod reader;
+
+pub use crypto::RustCrypto;
+pub use error::Error;
+pub use key::{Key, PublicKey};
+pub use keyring::{Added, Keyring, Message, Signed};
+pub use package::{Package, Payload};
+pub use pgp_rules::{Fingerprint, Refusal, State};

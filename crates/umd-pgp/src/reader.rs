@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The handler, as the rest of the crate sees it.
+
+use crate::error::Error;
+use pgp_proto::{
+    ARMOR_HEADER_LEN, Armor, Block, Checksum, INPUT_MAX, REPLY_MAX, REQUEST_MAX, Request,
+};
+use pgp_rules::Refusal;
+use std::borrow::Cow;
+use std::time::Duration;
+use umd::{CallFailure, Cause, Driver};
+
+static HANDLER: &[u8] = umd::include_handler!("pgp-handler");
+
+pub(crate) struct Reader(Driver);
+
+impl Reader {
+    pub(crate) fn new() -> Result<Self, Error> {
+        let driver = Driver::builder("pgp", HANDLER)
+            .request_max(REQUEST_MAX)
+            .deadline(Duration::from_secs(10))
+            .build()?;
+        Ok(Self(driver))
+    }
+
+    /// Asks the handler about these bytes.
+    pub(crate) fn ask(&self, request: Request, input: &[u8]) -> Result<Vec<u8>, Error> {
+        let length = match u32::try_from(input.len()) {
+            Ok(length) if input.len() <= INPUT_MAX => length,
+            _ => return Err(Refusal::TooLong.into()),
+        };
+        let mut question = request.encode(length).to_vec();
+        question.extend(input);
+        let room = match request {
+            Request::Armor => ARMOR_HEADER_LEN.saturating_add(input.len()),
+            _ => REPLY_MAX,
+        };
+        let mut reply = vec![0; room];
+        let length = self.0.call_bytes(&question, &mut reply).map_err(refusal)?;
+        reply.truncate(length);
+        Ok(reply)
+    }
+
+    /// The bytes without their armor, where they have one.
+    pub(crate) fn binary<'b>(&self, bytes: &'b [u8], block: Block) -> Result<Cow<'b, [u8]>, Error> {
+        // Each packet begins with a byte that is no character.
+        if bytes.first().is_none_or(|first| first & 0x80 != 0) {
+            return Ok(bytes.into());
+        }
+        let reply = self.ask(Request::Armor, bytes)?;
+        let armor = Armor::decode(&reply, bytes.len()).map_err(|_| Refusal::Reply)?;
+        if armor.block != block {
+            return Err(Refusal::NotMine.into());
+        }
+        // As GnuPG has it: an armor that was damaged is not read.
+        if armor.checksum == Checksum::Wrong {
+            return Err(Refusal::Malformed.into());
+        }
+        Ok(armor.binary.to_vec().into())
+    }
+}
+
+/// What the handler says of the bytes, or why it says nothing.
+fn refusal(error: umd::Error) -> Error {
+    match error.cause() {
+        Cause::Call(CallFailure::Rejected(status)) => {
+            match pgp_proto::Refusal::from_status(status.get()) {
+                Some(refusal) => Refusal::from(refusal).into(),
+                None => Refusal::Reply.into(),
+            }
+        }
+        _ => Error::Handler(error),
+    }
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Packages that Debian's rpm builds and signs, and what it says of them.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use support::Gpg;
+use umd_pgp::{Error, Keyring, Payload, Refusal};
+
+const SPEC: &str = "Name: hello
+Version: 1
+Release: 1
+Summary: A package to look at
+License: MIT
+BuildArch: noarch
+%description
+It says hello.
+%install
+mkdir -p %{buildroot}/usr/share/hello
+echo hello > %{buildroot}/usr/share/hello/hello
+%files
+/usr/share/hello/hello
+";
+
+/// rpm with directories of its own, in the home of a [`Gpg`].
+struct Rpm<'g> {
+    gpg: &'g Gpg,
+}
+
+impl Rpm<'_> {
+    fn run(&self, program: &str, arguments: &[&str]) -> std::process::Output {
+        let home = self.gpg.home().display();
+        let define = |what: &str, value: &str| ["--define".to_string(), format!("{what} {value}")];
+        Command::new(program)
+            .args(define("_topdir", &format!("{home}/rpm")))
+            .args(define("_dbpath", &format!("{home}/db")))
+            .args(define("__gpg", "/usr/bin/gpg"))
+            .args(define("_gpg_path", &format!("{home}")))
+            .args(define(
+                "_gpg_sign_cmd_extra_args",
+                "--batch --pinentry-mode loopback",
+            ))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("rpm is installed")
+    }
+
+    fn must(&self, program: &str, arguments: &[&str]) {
+        let output = self.run(program, arguments);
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {why}");
+    }
+
+    fn build(&self) -> PathBuf {
+        let spec = self.gpg.home().join("hello.spec");
+        std::fs::write(&spec, SPEC).unwrap();
+        self.must("rpmbuild", &["-bb", spec.to_str().unwrap()]);
+        self.gpg.home().join("rpm/RPMS/noarch/hello-1-1.noarch.rpm")
+    }
+
+    fn signed(&self, package: &Path, key: &str, arguments: &[&str]) -> PathBuf {
+        let copy = package.with_file_name(format!("{key}{}.rpm", arguments.join("")));
+        std::fs::copy(package, &copy).unwrap();
+        let name = format!("_gpg_name {key}");
+        let sign = ["--define", &name, "--addsign", copy.to_str().unwrap()];
+        self.must("rpmsign", &[arguments, &sign].concat());
+        copy
+    }
+
+    fn import(&self, key: &str) {
+        let path = self.gpg.home().join(format!("{key}.asc"));
+        let armored = self.gpg.run(&["--armor", "--export", key], &[]);
+        std::fs::write(&path, armored).unwrap();
+        self.must("rpmkeys", &["--import", path.to_str().unwrap()]);
+    }
+
+    /// Each of its lines that speaks of a signature or the payload, and what it says.
+    fn checks(&self, package: &Path) -> Vec<(String, bool)> {
+        let output = self.run("rpmkeys", &["-Kv", package.to_str().unwrap()]);
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter(|line| line.contains("Signature") || line.contains("Payload"))
+            .map(|line| (line.trim().to_string(), line.ends_with(": OK")))
+            .collect()
+    }
+}
+
+/// What rpm says, and what we say, in the same words: is the header signed, and the payload the right one?
+fn compare(rpm: &Rpm<'_>, keys: &Keyring, package: &Path) -> (bool, bool) {
+    let file = std::fs::File::open(package).unwrap();
+    let ours = match keys.rpm(file) {
+        Ok(package) => (true, package.payload == Payload::Verified),
+        Err(Error::Refused(Refusal::Payload)) => (true, false),
+        Err(_) => (false, false),
+    };
+    let checks = rpm.checks(package);
+    let all = |what: &str| {
+        let lines: Vec<_> = checks
+            .iter()
+            .filter(|(line, _)| line.contains(what))
+            .collect();
+        !lines.is_empty() && lines.iter().all(|(_, ok)| *ok)
+    };
+    let header = all("Header") && checks.iter().any(|(line, _)| line.contains("Header"));
+    // Where the header is not believed, nobody asks what it says of the payload.
+    let theirs = (header, header && all("Payload"));
+    assert_eq!(ours, theirs, "{}: {checks:?}", package.display());
+    ours
+}
+
+#[test]
+fn packages_are_what_rpm_says() {
+    let gpg = Gpg::new();
+    let rpm = Rpm { gpg: &gpg };
+    let plain = rpm.build();
+    let mut keys = Keyring::new().unwrap();
+    let rsa = gpg.make("rsa <r@x>", "rsa3072", "sign", "never");
+    let edwards = gpg.make("ed25519 <e@x>", "ed25519", "sign", "never");
+    let stranger = gpg.make("stranger <s@x>", "rsa2048", "sign", "never");
+    for key in [&rsa, &edwards] {
+        keys.add(&gpg.export(key)).unwrap();
+        rpm.import(key);
+    }
+    assert_eq!(compare(&rpm, &keys, &plain), (false, false));
+    let open = |path: &Path| std::fs::File::open(path).unwrap();
+    let unsigned = keys.rpm(open(&plain));
+    assert_eq!(unsigned, Err(Error::Refused(Refusal::Unsigned)));
+    let strange = rpm.signed(&plain, &stranger, &[]);
+    assert_eq!(compare(&rpm, &keys, &strange), (false, false));
+
+    for key in [&rsa, &edwards] {
+        let package = rpm.signed(&plain, key, &[]);
+        assert_eq!(compare(&rpm, &keys, &package), (true, true));
+        let found = keys.rpm(open(&package)).unwrap();
+        assert_eq!(&found.signed.by.fingerprint_text(), key);
+        assert!(found.others.is_empty());
+
+        let bytes = std::fs::read(&package).unwrap();
+        let summary = bytes
+            .windows(9)
+            .position(|bytes| bytes == b"A package")
+            .unwrap();
+        let change = |at: usize, name: &str| {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            let path = package.with_extension(name);
+            std::fs::write(&path, changed).unwrap();
+            path
+        };
+        let header = change(summary, "header");
+        assert_eq!(compare(&rpm, &keys, &header), (false, false));
+        let refused = Err(Error::Refused(Refusal::BadSignature));
+        assert_eq!(keys.rpm(open(&header)), refused);
+        let payload = change(bytes.len() - 20, "payload");
+        assert_eq!(compare(&rpm, &keys, &payload), (true, false));
+        assert_eq!(
+            keys.rpm(open(&payload)),
+            Err(Error::Refused(Refusal::Payload))
+        );
+        // More behind the payload, or less of it, is another one.
+        let longer = [&bytes[..], b"x"].concat();
+        for other in [&longer[..], &bytes[..bytes.len() - 1]] {
+            assert_eq!(keys.rpm(other), Err(Error::Refused(Refusal::Payload)));
+        }
+        for length in [0, 95, 96, 111, 112, 500, summary] {
+            assert!(keys.rpm(&bytes[..length]).is_err());
+        }
+    }
+    // The old way besides: it is named, and not read.
+    let both = rpm.signed(&plain, &rsa, &["--rpmv3"]);
+    let found = keys.rpm(open(&both)).unwrap();
+    assert_eq!(found.others, [1002]);
+    assert_eq!(compare(&rpm, &keys, &both), (true, true));
+}

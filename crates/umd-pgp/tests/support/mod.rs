@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the tests have in common: GnuPG in a home of its own, its listing of a key, and the rules with the handler's code in this
+//! process.
+#![allow(dead_code, reason = "each test uses some of it")]
+
+use pgp_proto::{REPLY_MAX, Request};
+use pgp_rules::key::{self, SUBKEYS_MAX};
+use pgp_rules::{Refusal, State};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use umd_pgp::RustCrypto;
+
+/// The present of most tests: keys are made before.
+pub(crate) const NOW: u64 = 1_700_000_000;
+
+/// GnuPG in a home of its own.
+pub(crate) struct Gpg {
+    home: PathBuf,
+}
+
+impl Gpg {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // Its agent has a socket in there, whose name may not be long.
+        let home = PathBuf::from(format!("/tmp/umd-pgp-{}-{number}", std::process::id()));
+        std::fs::create_dir(&home).unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).unwrap();
+        Self { home }
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Runs gpg.
+    pub(crate) fn output(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut child = Command::new("gpg")
+            .arg("--homedir")
+            .arg(&self.home)
+            .args(["--batch", "--quiet"])
+            .args(["--pinentry-mode", "loopback", "--passphrase", ""])
+            .arg(format!("--faked-system-time={NOW}!"))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("gpg is installed");
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_vec();
+        let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap();
+        output
+    }
+
+    /// Runs gpg, which must succeed; what it says to its standard output.
+    pub(crate) fn run(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let output = self.output(arguments, input);
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "gpg {arguments:?}: {why}");
+        output.stdout
+    }
+
+    /// The same, some time before.
+    pub(crate) fn run_at(&self, time: u64, arguments: &[&str]) {
+        let time = format!("--faked-system-time={time}!");
+        let mut all = vec![&time[..]];
+        all.extend(arguments);
+        self.run(&all, &[]);
+    }
+
+    /// Makes a primary key; returns its fingerprint.
+    pub(crate) fn make(
+        &self,
+        user_id: &str,
+        algorithm: &str,
+        usage: &str,
+        expires: &str,
+    ) -> String {
+        self.run_at(
+            NOW - 1000,
+            &["--quick-gen-key", user_id, algorithm, usage, expires],
+        );
+        let listing = self.run(
+            &["--with-colons", "--list-keys", &format!("={user_id}")],
+            &[],
+        );
+        field(&listing, "fpr", 9)
+    }
+
+    pub(crate) fn add_subkey(
+        &self,
+        fingerprint: &str,
+        algorithm: &str,
+        usage: &str,
+        expires: &str,
+    ) {
+        self.run_at(
+            NOW - 900,
+            &["--quick-add-key", fingerprint, algorithm, usage, expires],
+        );
+    }
+
+    /// Changes a key by commands.
+    pub(crate) fn run_edit(&self, fingerprint: &str, commands: &[u8]) {
+        self.run(
+            &[
+                "--no-batch",
+                "--no-tty",
+                "--command-fd=0",
+                "--yes",
+                "--edit-key",
+                fingerprint,
+            ],
+            commands,
+        );
+    }
+
+    /// Revokes a key with the certificate that was made with it.
+    pub(crate) fn revoke(&self, fingerprint: &str) {
+        let path = self
+            .home
+            .join("openpgp-revocs.d")
+            .join(format!("{fingerprint}.rev"));
+        let certificate = std::fs::read_to_string(path).unwrap();
+        // A colon in front keeps people from using it by accident.
+        let certificate = certificate.replace(":-----BEGIN", "-----BEGIN");
+        self.run(&["--import"], certificate.as_bytes());
+    }
+
+    pub(crate) fn export(&self, fingerprint: &str) -> Vec<u8> {
+        self.run(&["--export", fingerprint], &[])
+    }
+
+    /// A key as gpg lists it that has never seen it.
+    pub(crate) fn listing(key: &[u8]) -> Listing {
+        let stranger = Self::new();
+        let arguments = ["--with-colons", "--import-options", "show-only", "--import"];
+        // It fails where a key has expired, and lists it all the same.
+        Listing::read(&stranger.output(&arguments, key).stdout)
+    }
+}
+
+impl Drop for Gpg {
+    fn drop(&mut self) {
+        let _ = Command::new("gpgconf")
+            .arg("--homedir")
+            .arg(&self.home)
+            .args(["--kill", "gpg-agent"])
+            .status();
+        let _ = std::fs::remove_dir_all(&self.home);
+    }
+}
+
+fn field(listing: &[u8], kind: &str, number: usize) -> String {
+    String::from_utf8_lossy(listing)
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields[0] == kind)
+        .map(|fields| fields[number].to_string())
+        .unwrap_or_default()
+}
+
+/// What gpg says of a key, and what the rules say, in the same words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Listing {
+    pub(crate) primary: Line,
+    pub(crate) user_id: Option<String>,
+    /// Those that sign.
+    pub(crate) subkeys: Vec<Line>,
+}
+
+/// One key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) fingerprint: String,
+    pub(crate) created: u64,
+    pub(crate) expires: Option<u64>,
+    pub(crate) revoked: bool,
+    pub(crate) signs: bool,
+}
+
+impl Listing {
+    /// gpg's listing with colons.
+    fn read(listing: &[u8]) -> Self {
+        let listing = String::from_utf8_lossy(listing);
+        let mut result = Self::default();
+        let mut line = None;
+        for fields in listing
+            .lines()
+            .map(|line| line.split(':').collect::<Vec<_>>())
+        {
+            match fields[0] {
+                kind @ ("pub" | "sub") => {
+                    let number = |field: &str| field.parse::<u64>().ok();
+                    line = Some((
+                        kind == "pub",
+                        fields[1] == "i",
+                        Line {
+                            fingerprint: String::new(),
+                            created: number(fields[5]).unwrap_or(0),
+                            expires: number(fields[6]),
+                            revoked: fields[1] == "r",
+                            signs: fields[11].contains('s'),
+                        },
+                    ));
+                }
+                "fpr" => {
+                    if let Some((is_primary, is_invalid, mut line)) = line.take() {
+                        line.fingerprint = fields[9].to_string();
+                        if is_primary {
+                            result.primary = line;
+                        } else if line.signs && !is_invalid {
+                            // It says that a subkey has expired with its primary key, but not when.
+                            let both = line.expires.into_iter().chain(result.primary.expires);
+                            line.expires = both.min();
+                            result.subkeys.push(line);
+                        }
+                    }
+                }
+                // Revoked ones are behind the others; those of a key that was revoked are all said to be.
+                "uid" if result.user_id.is_none() => {
+                    let is_good = result.primary.revoked || !matches!(fields[1], "r" | "i");
+                    result.user_id = is_good.then(|| unescaped(fields[9]));
+                }
+                _ => {}
+            }
+        }
+        result
+    }
+
+    /// The key as the rules have it.
+    pub(crate) fn of(key: &umd_pgp::Key) -> Self {
+        let line = |key: &umd_pgp::PublicKey| Line {
+            fingerprint: key.fingerprint_text(),
+            created: key.created.into(),
+            expires: key.state.expires,
+            revoked: key.state.revoked,
+            signs: key.state.signs,
+        };
+        Self {
+            primary: line(&key.primary),
+            user_id: key
+                .user_id
+                .as_ref()
+                .map(|user_id| String::from_utf8_lossy(user_id).into_owned()),
+            subkeys: key.subkeys.iter().map(line).collect(),
+        }
+    }
+}
+
+/// Colons and others are written as `\x3a`.
+fn unescaped(text: &str) -> String {
+    let mut parts = text.split("\\x");
+    let mut bytes = parts.next().unwrap_or("").as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at(2);
+        bytes.push(u8::from_str_radix(digits, 16).unwrap());
+        bytes.extend(rest.as_bytes());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The rules' word on a key, in words of its own: what borrows is of no use to a test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Judged {
+    pub(crate) fingerprint: Vec<u8>,
+    pub(crate) state: State,
+    pub(crate) user_id: Option<Vec<u8>>,
+    /// Fingerprint and state.
+    pub(crate) subkeys: Vec<(Vec<u8>, State)>,
+    pub(crate) left_out: Option<Refusal>,
+}
+
+/// The handler's reply about a key, by its code in this process.
+pub(crate) fn reply(input: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let primary = key::primary(input, &RustCrypto)?;
+    let mut message = Request::Key(primary.fingerprint)
+        .encode(input.len() as u32)
+        .to_vec();
+    message.extend(input);
+    let mut reply = vec![0; REPLY_MAX];
+    let length = pgp_handler::answer(&message, &mut reply)?;
+    reply.truncate(length);
+    Ok(reply)
+}
+
+/// What the rules make of a reply about a key.
+pub(crate) fn judge_reply(input: &[u8], reply: &[u8]) -> Result<Judged, Refusal> {
+    let primary = key::primary(input, &RustCrypto)?;
+    let mut room = [None; SUBKEYS_MAX];
+    let key = key::read(primary, input, reply, &RustCrypto, NOW, &mut room)?;
+    Ok(Judged {
+        fingerprint: key.public.fingerprint.as_bytes().to_vec(),
+        state: key.state,
+        user_id: key.user_id.map(<[u8]>::to_vec),
+        subkeys: room
+            .iter()
+            .flatten()
+            .map(|subkey| (subkey.public.fingerprint.as_bytes().to_vec(), subkey.state))
+            .collect(),
+        left_out: key.left_out,
+    })
+}
+
+/// What the rules make of a key.
+pub(crate) fn judge(input: &[u8]) -> Result<Judged, Refusal> {
+    judge_reply(input, &reply(input)?)
+}
+
+/// A keyring whose present is [`NOW`].
+pub(crate) fn keyring() -> umd_pgp::Keyring {
+    let mut keyring = umd_pgp::Keyring::new().unwrap();
+    keyring.set_time(std::time::UNIX_EPOCH + std::time::Duration::from_secs(NOW));
+    keyring
+}
+
+/// A packet of a key: its tag, where it begins, where its body begins and ends. What GnuPG writes is in the old format.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Packet {
+    pub(crate) tag: u8,
+    pub(crate) begin: usize,
+    pub(crate) body: usize,
+    pub(crate) end: usize,
+}
+
+/// The packets of a well-formed key.
+pub(crate) fn packets(key: &[u8]) -> Vec<Packet> {
+    let mut packets = Vec::new();
+    let mut begin = 0;
+    while begin < key.len() {
+        let tag = key[begin] >> 2 & 0xf;
+        let octets = 1 << (key[begin] & 3);
+        let body = begin + 1 + octets;
+        let length = key[begin + 1..body]
+            .iter()
+            .fold(0, |length, octet| length << 8 | usize::from(*octet));
+        let end = body + length;
+        packets.push(Packet {
+            tag,
+            begin,
+            body,
+            end,
+        });
+        begin = end;
+    }
+    packets
+}
+
+/// The key without its packets of these numbers.
+pub(crate) fn without(key: &[u8], numbers: &[usize]) -> Vec<u8> {
+    packets(key)
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| !numbers.contains(number))
+        .flat_map(|(_, packet)| key[packet.begin..packet.end].to_vec())
+        .collect()
+}
