@@ -19,6 +19,9 @@ fn ask(request: &Request, input: &[u8]) -> Result<usize, Refusal> {
     outcome
 }
 
+/// Bytes of texts: what is true of each holds for more.
+const LONG: usize = 1 << 20;
+
 const KEY: Request = Request::Key(OWN);
 
 #[test]
@@ -26,7 +29,7 @@ fn a_million_packets() {
     let before = [packet(6, &key(4, 1)), packet(13, b"me")].concat();
     let many = |packet: &[u8]| [&before[..], &packet.repeat(1_000_000)].concat();
     // Of no interest, not to be read, and to be told of.
-    for tag in [10, 12, 21, 63, 2, 17, 14] {
+    for tag in [12, 2, 14] {
         assert!(ask(&KEY, &many(&packet(tag, b""))).is_ok(), "{tag}");
     }
     assert_eq!(ask(&KEY, &many(&packet(13, b""))), Err(Refusal::TooMany));
@@ -108,18 +111,15 @@ fn lengths_of_four_gigabytes() {
 
 #[test]
 fn text_without_an_end() {
-    let lines = "\n".repeat(INPUT_MAX - 100);
+    let lines = "\n".repeat(LONG);
     let message = format!("-----BEGIN PGP SIGNED MESSAGE-----\n\n{lines}");
     assert_eq!(
         ask(&Request::Cleartext, message.as_bytes()),
         Err(Refusal::Cut)
     );
-    let armor = format!(
-        "-----BEGIN PGP SIGNATURE-----\n\n{}",
-        "A".repeat(INPUT_MAX - 100)
-    );
+    let armor = format!("-----BEGIN PGP SIGNATURE-----\n\n{}", "A".repeat(LONG));
     assert_eq!(ask(&Request::Armor, armor.as_bytes()), Err(Refusal::Cut));
-    let begins = "-----BEGIN PGP \n".repeat(INPUT_MAX / 16);
+    let begins = "-----BEGIN PGP \n".repeat(LONG / 16);
     assert_eq!(
         ask(&Request::Armor, begins.as_bytes()),
         Err(Refusal::NotMine)

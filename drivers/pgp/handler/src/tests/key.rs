@@ -140,6 +140,9 @@ fn only_signatures_of_the_keys_own_are_told_of() {
         (by_id(&OTHER).unhashed(16, &key_id(&OWN)), true),
         (by_id(&OTHER).hashed(16, &key_id(&OWN)), true),
         (none.clone().hashed(0x80 | 16, &key_id(&OTHER)), false),
+        (none.clone().by_fingerprint(&OWN), true),
+        (by_id(&OTHER).by_fingerprint(&OWN), true),
+        (by_id(&OTHER).by_fingerprint(&OTHER), false),
         // What is no name names nobody.
         (none.clone().hashed(16, &[8; 7]), true),
         (none.clone().hashed(33, &[4; 20]), true),
