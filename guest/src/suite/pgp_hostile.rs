@@ -314,7 +314,7 @@ fn hangs(context: &Context) -> Result<()> {
 }
 
 fn storm(context: &Context) -> Result<()> {
-    const CERTIFICATES: u32 = 40;
+    const CERTIFICATES: u32 = 15;
     let (key, certificate) = (file("rsa2048.pgp")?, file("x509-2048.der")?);
     let orders = [
         told(&key, b's', &[]),
@@ -337,7 +337,7 @@ fn storm(context: &Context) -> Result<()> {
             .collect();
         let mut longest = Duration::ZERO;
         let added = (0..CERTIFICATES).try_for_each(|_| -> Result<()> {
-            thread::sleep(ms(50));
+            thread::sleep(ms(20));
             let (key, took) = timed(|| add(&certificate));
             longest = longest.max(took);
             key.context("a certificate")?;
