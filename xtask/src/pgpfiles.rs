@@ -46,6 +46,16 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("mixed", "rsa2048", "sign"),
 ];
 
+/// Keys whose signatures keyctl is to verify by itself, and their sizes.
+const SPLIT: &[(&str, usize)] = &[
+    ("rsa2048", 2048),
+    ("rsa4096", 4096),
+    ("p256", 256),
+    ("expired", 2048),
+    ("revoked", 2048),
+    ("usage", 2048),
+];
+
 /// The directory with all of them.
 pub(crate) fn make(setup: Setup) -> Result<PathBuf> {
     setup.packages(PACKAGES)?;
@@ -110,8 +120,8 @@ impl<'p> Maker<'p> {
             fs::write(self.out.join(format!("{name}.fpr")), fingerprints)?;
         }
         self.export("rsa2048", &["--armor"], "rsa2048.asc")?;
-        for name in ["rsa2048", "rsa4096", "p256"] {
-            self.split(name)?;
+        for (name, bits) in SPLIT {
+            self.split(name, *bits)?;
         }
         self.message(&["--textmode", "--detach-sign"], "rsa2048.text.sig")?;
         self.message(&["--compress-algo=none", "--sign"], "rsa2048.message")?;
@@ -226,7 +236,7 @@ impl<'p> Maker<'p> {
     }
 
     /// For `keyctl pkey_verify`: the digest, and the signature in the kernel's form.
-    fn split(&self, name: &str) -> Result<()> {
+    fn split(&self, name: &str, bits: usize) -> Result<()> {
         let packet = fs::read(self.out.join(format!("{name}.sig")))?;
         let body = match *packet {
             [0x88, _, ref body @ ..] | [0x89, _, _, ref body @ ..] => body,
@@ -238,10 +248,7 @@ impl<'p> Maker<'p> {
         hashing.update(DATA).map_err(failed)?;
         let hashed = hashing.finish().map_err(failed)?;
         let raw = match *signature.value() {
-            SignatureValue::Rsa { s } => {
-                let bits: usize = name.trim_start_matches("rsa").parse()?;
-                [&vec![0; bits / 8 - s.len()], s].concat()
-            }
+            SignatureValue::Rsa { s } => [&vec![0; bits / 8 - s.len()], s].concat(),
             SignatureValue::Pair { r, s } => {
                 let mut room = vec![0; der::PAIR_MAX];
                 der::pair(r, s, &mut room).map_err(failed)?.to_vec()

@@ -422,15 +422,24 @@ fn inline(_: &Context) -> Result<()> {
 
 fn states(_: &Context) -> Result<()> {
     let data = file("data")?;
-    for (name, error) in [
-        ("expired", Errno::KEYEXPIRED),
-        ("revoked", Errno::KEYREVOKED),
-        ("usage", Errno::KEYREJECTED),
+    for (name, error, word) in [
+        ("expired", Errno::KEYEXPIRED, "expired"),
+        ("revoked", Errno::KEYREVOKED, "revoked"),
+        ("usage", Errno::KEYREJECTED, "rejected"),
     ] {
         let key = add(&file(&format!("{name}.pgp"))?).context(name)?;
         let signature = file(&format!("{name}.sig"))?;
         let answer = Request::detached(key.serial, &signature, &data).refused(error)?;
         ensure!(answer.reason.starts_with("the key "), "{name}: {answer:?}");
+        let (digest, raw) = (
+            path(&format!("{name}.digest")),
+            path(&format!("{name}.raw")),
+        );
+        let serial = key.serial.to_string();
+        let how = ["enc=pkcs1", "hash=sha256"];
+        let ask = [&["pkey_verify", &*serial, "0", &digest, &raw], &how[..]].concat();
+        let (good, said) = try_keyctl(&ask, &[])?;
+        ensure!(!good && said.contains(word), "{name}: {said}");
     }
     Ok(())
 }
