@@ -14,7 +14,7 @@ use crate::harness::{Context, Topic, test};
 use crate::keys::{self, Key, add};
 use crate::modules;
 use crate::pgp::{DRIVER, Request, file, fingerprints, hex};
-use crate::time::{ms, timed, until};
+use crate::time::{ms, timed};
 
 pub(crate) const TOPIC: Topic = Topic {
     name: "pgp hostile",
@@ -314,7 +314,7 @@ fn hangs(context: &Context) -> Result<()> {
 }
 
 fn storm(context: &Context) -> Result<()> {
-    const CERTIFICATES: u32 = 15;
+    const CERTIFICATES: u32 = 40;
     let (key, certificate) = (file("rsa2048.pgp")?, file("x509-2048.der")?);
     let orders = [
         told(&key, b's', &[]),
@@ -339,7 +339,7 @@ fn storm(context: &Context) -> Result<()> {
             .collect();
         let mut longest = Duration::ZERO;
         let added = (0..CERTIFICATES).try_for_each(|_| -> Result<()> {
-            thread::sleep(ms(20));
+            thread::sleep(ms(50));
             let (key, took) = timed(|| add(&certificate));
             longest = longest.max(took);
             key.context("a certificate")?;
@@ -354,7 +354,7 @@ fn storm(context: &Context) -> Result<()> {
         println!(
             "# {CERTIFICATES} certificates were added beside {bad} bad keys; the longest took {longest:?}"
         );
-        ensure!(bad >= 3, "{bad} bad keys are no storm");
+        ensure!(bad >= 10, "{bad} bad keys are no storm");
         ensure!(longest < DEADLINE + context.grace(), "one took {longest:?}");
         Ok(())
     })?;
@@ -368,12 +368,10 @@ fn storm(context: &Context) -> Result<()> {
 fn parsers(context: &Context) -> Result<()> {
     const OTHER: &str = "pkcs8_key_parser";
     let (key, certificate) = (file("rsa2048.pgp")?, file("x509-2048.der")?);
-    let requests = DRIVER.number("requests")?;
     thread::scope(|scope| {
         let hung = scope.spawn(|| add(&told(&key, b's', &[])));
-        until("the handler is asked", ms(1_000), || {
-            DRIVER.number("requests").is_ok_and(|now| now > requests)
-        })?;
+        // By then the handler has the request, and it has not been late yet.
+        thread::sleep(DEADLINE / 4);
         // It cannot be unloaded while somebody is in it.
         let removed = modules::remove(MODULE);
         let (loaded, took) = timed(|| modules::load(OTHER));
