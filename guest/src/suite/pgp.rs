@@ -22,12 +22,13 @@ pub(crate) const TOPIC: Topic = Topic {
     tests: &[
         test("keyctl adds a key that gpg made", gpgs_key),
         test("keyctl verifies what gpg signed", pkey_verify),
+        // Before there are more lines than the log takes.
+        test("a subkey that is not supported is left out", left_out),
         test("ECDSA where the kernel has it", ecdsa),
         test("RSA of the sizes that the kernel takes", rsa),
         test("what is not supported is said in one line", unsupported),
         test("what is no key the handler never sees", not_ours),
         test("a subkey signs for its primary key", subkey),
-        test("a subkey that is not supported is left out", left_out),
         test("a detached signature", detached),
         test("a signature over text", text),
         test("data in a file", in_a_file),
@@ -229,6 +230,7 @@ fn not_ours(_: &Context) -> Result<()> {
 
 /// Cut anywhere, and with each byte changed at its turn: refused, or a key that says so; and nobody dies of it.
 fn bad_keys(_: &Context) -> Result<()> {
+    let starts = DRIVER.number("starts")?;
     let whole = file("subkey.pgp")?;
     let primary = &fingerprints("subkey")?[0];
     let signature = file("subkey.sig")?;
@@ -265,7 +267,7 @@ fn bad_keys(_: &Context) -> Result<()> {
     }
     println!("# {refused} refused, {same} with the same primary key, {others} with another one");
     ensure!(others == 0, "a primary key that nobody has signed for");
-    ensure!(DRIVER.get("starts")? == "1", "a handler died of it");
+    ensure!(DRIVER.number("starts")? == starts, "a handler died of it");
     Ok(())
 }
 
@@ -515,8 +517,8 @@ fn packages(_: &Context) -> Result<()> {
         answer.flags & HEADER_ONLY != 0 && answer.reason == "header only",
         "{answer:?}"
     );
-    let unsigned = Request::rpm(key.serial, &File::open(path("unsigned.rpm"))?);
-    let answer = unsigned.refused(Errno::KEYREJECTED)?;
+    let unsigned = File::open(path("unsigned.rpm"))?;
+    let answer = Request::rpm(key.serial, &unsigned).refused(Errno::KEYREJECTED)?;
     ensure!(answer.reason.contains("not signed"), "{answer:?}");
     // By a key of a kind that the kernel does not take.
     Request::rpm(key.serial, &File::open(path("ed25519.rpm"))?).refused(Errno::NOKEY)?;
