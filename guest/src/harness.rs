@@ -264,7 +264,7 @@ fn rest() -> Result<()> {
     })
     .with_context(|| format!("handlers {:?}, in service {:?}", found.0, found.1))?;
     let sessions: Vec<String> = driver::names();
-    let known = |name: &String| ["sample", "test-spin", "bpfilter"].contains(&name.as_str());
+    let known = |name: &String| ["sample", "test-spin", "bpfilter", "pgp"].contains(&name.as_str());
     ensure!(sessions.iter().all(known), "drivers left: {sessions:?}");
     for name in modules::ours() {
         let wanted = match name {

@@ -28,7 +28,10 @@ mod held;
 mod injector;
 mod iptables;
 mod kernel;
+#[allow(unsafe_code)]
+mod keys;
 mod modules;
+mod pgp;
 mod process;
 #[allow(unsafe_code)]
 mod raw;

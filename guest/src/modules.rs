@@ -23,6 +23,8 @@ const OURS: &[&str] = &[
     "bpfilter_umd",
     "umd_test",
     "umd_bench",
+    "umd_pgp",
+    "umd_pgp_hostile",
     "umd_c_loader",
     "umd_c_api",
     "umd_c_old",

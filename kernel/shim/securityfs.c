@@ -56,8 +56,8 @@ static const struct file_operations door_fops = {
  * The file's functions are fops, whose open() finds data in file->private_data.
  * Ownership: the file is the caller's, until umd_file_free(); fops and data must live as long.
  */
-struct umd_file *umd_file_new(const char *name, u16 mode, const struct file_operations *fops,
-			      void *data, int *error)
+struct umd_file *umd_file_new(struct dentry *parent, const char *name, u16 mode,
+			      const struct file_operations *fops, void *data, int *error)
 {
 	struct umd_file *entry = kmalloc(sizeof(*entry), GFP_KERNEL);
 
@@ -71,7 +71,7 @@ struct umd_file *umd_file_new(const char *name, u16 mode, const struct file_oper
 	list_add(&entry->list, &files);
 	mutex_unlock(&files_lock);
 
-	entry->dentry = securityfs_create_file(name, mode, NULL, (void *)entry->id, &door_fops);
+	entry->dentry = securityfs_create_file(name, mode, parent, (void *)entry->id, &door_fops);
 	*error = PTR_ERR_OR_ZERO(entry->dentry);
 	if (!*error)
 		return entry;

@@ -13,6 +13,7 @@
 
 #include <linux/types.h>
 
+struct dentry;
 struct file;
 struct file_operations;
 struct pid;
@@ -209,8 +210,8 @@ ssize_t umd_rs_sysfs_show(void *driver, u32 index, char *page, size_t len);
 ssize_t umd_rs_sysfs_store(void *driver, u32 index, const char *text, size_t len);
 
 /* securityfs.c: for driver modules, which know these two from driver/driver.h. */
-struct umd_file *umd_file_new(const char *name, u16 mode, const struct file_operations *fops,
-			      void *data, int *error);
+struct umd_file *umd_file_new(struct dentry *parent, const char *name, u16 mode,
+			      const struct file_operations *fops, void *data, int *error);
 void umd_file_free(struct umd_file *file);
 
 /* trace.c: any context. pid may be NULL. */

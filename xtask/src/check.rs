@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};
 use object::elf;
-use object::read::elf::ElfFile64;
-use object::{Object, ObjectSection, ObjectSymbol, RelocationFlags, SectionFlags};
+use object::read::elf::{ElfFile64, ElfSymbol64};
+use object::{Object, ObjectSection, ObjectSymbol, RelocationFlags, SectionFlags, SectionKind};
 
 /// The most that the sample's handler may weigh.
-pub(crate) const HANDLER_LIMIT: u64 = 16 * 1024;
+pub(crate) const HANDLER_LIMIT: u64 = 24 * 1024;
+/// The most bytes that a function of a module's Rust may take of the stack.
+const FRAME_LIMIT: i32 = 3 * 1024;
 /// The most memory that umd.ko's sections may take in the kernel.
 pub(crate) const UMD_LIMIT: u64 = 128 * 1024;
 
@@ -35,7 +37,37 @@ pub(crate) fn rust_object(bytes: &[u8]) -> Result<()> {
          found {}",
         list(&panics)
     );
+    frames(bytes)?;
     relocations(bytes)
+}
+
+/// Checks that no function takes too much of a kernel's stack at once.
+fn frames(bytes: &[u8]) -> Result<()> {
+    let file = parse(bytes)?;
+    for section in file.sections().filter(|s| s.kind() == SectionKind::Text) {
+        for (at, code) in section.data()?.windows(7).enumerate() {
+            // sub $size,%rsp; what is larger than a page is taken page by page.
+            let [0x48, 0x81, 0xec, size @ ..] = code else {
+                continue;
+            };
+            let size = size.try_into().map_or(0, i32::from_le_bytes);
+            let within = |symbol: &ElfSymbol64<'_, '_>| {
+                let begin = symbol.address();
+                symbol.section_index() == Some(section.index())
+                    && (begin..begin + symbol.size()).contains(&(at as u64))
+            };
+            ensure!(
+                size <= FRAME_LIMIT,
+                "a function takes {size} bytes or more of a stack that has 16 KiB for all of them; \
+                 at most {FRAME_LIMIT} are allowed: {}",
+                file.symbols()
+                    .find(within)
+                    .and_then(|symbol| symbol.name().ok())
+                    .unwrap_or("?")
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Checks a module's Rust object for relocations that some kernel cannot do.
@@ -263,6 +295,21 @@ mod tests {
     }
 
     #[test]
+    fn deep_stacks_are_found() {
+        let object = |bytes: usize| {
+            let source =
+                format!("void use(char *); void deep(void) {{ char a[{bytes}]; use(a); }}");
+            c("deep.c", &source, &["-fno-stack-protector"])
+        };
+        rust_object(&object(3000)).expect("not too deep");
+        let message = error(rust_object(&object(3200)));
+        assert!(
+            message.contains("a stack") && message.contains("deep"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn odd_relocations_are_found() {
         let source = "extern int there; int get(void) { return there; }";
         rust_object(&c("plain.c", source, &[])).expect("plain relocations only");
@@ -335,7 +382,7 @@ mod tests {
     #[test]
     fn sizes_have_limits() {
         handler_size("sample-handler", HANDLER_LIMIT).expect("just small enough");
-        assert!(error(handler_size("sample-handler", HANDLER_LIMIT + 1)).contains("16385 bytes"));
+        assert!(error(handler_size("sample-handler", HANDLER_LIMIT + 1)).contains("24577 bytes"));
         let sized = |name, bytes| {
             c(
                 name,

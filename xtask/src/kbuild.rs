@@ -56,6 +56,20 @@ const DRIVERS: &[Driver] = &[
         shipped: true,
     },
     Driver {
+        name: "umd_pgp",
+        manager: "drivers/pgp/manager",
+        handler: Some("pgp-handler"),
+        shim: PGP_SHIM,
+        shipped: true,
+    },
+    Driver {
+        name: "umd_pgp_hostile",
+        manager: "drivers/pgp/manager",
+        handler: Some("pgp-hostile-handler"),
+        shim: PGP_SHIM,
+        shipped: false,
+    },
+    Driver {
         name: "umd_test",
         manager: "tests/vm/manager",
         handler: Some("hostile-handler"),
@@ -69,6 +83,16 @@ const DRIVERS: &[Driver] = &[
         shim: &["securityfs.c"],
         shipped: false,
     },
+];
+
+/// What the PGP driver has, whoever sits in its seat.
+const PGP_SHIM: &[&str] = &[
+    "securityfs.c",
+    "keys.c",
+    "hash.c",
+    "verify.c",
+    "source.c",
+    "log.c",
 ];
 
 /// The program that umd.ko carries: it prepares processes for handlers that know nothing of umd.

@@ -14,6 +14,7 @@ mod kbuild;
 mod kernel;
 mod keyrings;
 mod paths;
+mod pgpfiles;
 mod plot;
 mod progress;
 mod rootfs;

@@ -8,9 +8,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::kbuild::{self, Modules};
 use crate::kernel::{Id, Kernel};
+use crate::rootfs::Add;
 use crate::setup::{self, Setup};
 use crate::tap::{Counts, Report};
-use crate::{bench, fuzz, guest, paths, progress, run};
+use crate::{bench, fuzz, guest, paths, pgpfiles, progress, run};
 
 /// How many virtual machines run side by side.
 const MACHINES: usize = 2;
@@ -144,7 +145,8 @@ pub(crate) fn run(kernels: &[Id], quick: bool, setup: Setup) -> Result<Counts> {
     match guest::build() {
         Ok(program) => {
             report.point("the guest program builds", Ok(()));
-            boot_all(&ready, &program, quick, &report)?;
+            let pgp = pgpfiles::make(setup)?;
+            boot_all(&ready, &program, &pgp, quick, &report)?;
             // A ratio of costs is of use where a cost is one that users have.
             for ready in ready
                 .iter()
@@ -208,7 +210,13 @@ fn build(kernels: &[Id], report: &Report, setup: Setup) -> Result<Vec<Ready>> {
     Ok(ready)
 }
 
-fn boot_all(ready: &[Ready], program: &Path, quick: bool, report: &Report) -> Result<()> {
+fn boot_all(
+    ready: &[Ready],
+    program: &Path,
+    pgp: &Path,
+    quick: bool,
+    report: &Report,
+) -> Result<()> {
     let modes: &[Mode] = if quick {
         &[Mode::Deterministic, Mode::NoBpf]
     } else {
@@ -219,12 +227,12 @@ fn boot_all(ready: &[Ready], program: &Path, quick: bool, report: &Report) -> Re
         .flat_map(|mode| ready.iter().map(move |ready| (ready, *mode)))
         .collect();
     run::side_by_side(MACHINES, jobs, |(ready, mode)| {
-        boot(ready, mode, program, report);
+        boot(ready, mode, program, pgp, report);
     })
 }
 
 /// Boots one machine and makes its report part of ours.
-fn boot(ready: &Ready, mode: Mode, program: &Path, report: &Report) {
+fn boot(ready: &Ready, mode: Mode, program: &Path, pgp: &Path, report: &Report) {
     let name = format!("{} {}", ready.kernel.name, mode.name());
     let mut guest = report.guest(&name);
     let usual = Duration::from_secs(if mode == Mode::NoBpf { 15 } else { 300 });
@@ -232,6 +240,10 @@ fn boot(ready: &Ready, mode: Mode, program: &Path, report: &Report) {
         let slowness = ready.kernel.needs.slowness.to_string();
         let arguments = ["suite", "--mode", mode.name(), "--slowness", &slowness];
         let machine = guest::machine(&ready.kernel, &ready.modules, program, &arguments)?;
+        let machine = machine.adds([
+            Add::new(pgp, Some("/usr/share/umd-pgp"))?,
+            Add::new(Path::new("/usr/bin/keyctl"), None)?,
+        ]);
         // Loaded before even /proc is mounted: the suite begins with that.
         let early = ["sample_umd".to_owned()];
         let machine = match mode {

@@ -4,6 +4,7 @@
 //! - `hostile-handler` misbehaves in the way that its name asks for at its start ([`hostile::Start`])
 //!   and that each request asks for ([`hostile::Ask`]). What every host has to make of each misbehaviour is
 //!   a table, [`mod@matrix`].
+//! - `pgp-hostile-handler` sits in the PGP driver's seat, and does what the bytes that it is asked about tell it ([`mod@pgp`]).
 //! - `bench-handler` answers with as little work as there can be ([`mod@bench`]).
 #![no_std]
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@ extern crate std;
 pub mod bench;
 pub mod hostile;
 pub mod matrix;
+pub mod pgp;
 
 /// A decimal number, digits only.
 fn number<T: core::str::FromStr>(text: &[u8]) -> Option<T> {

@@ -17,6 +17,8 @@ mod leaks;
 mod load;
 mod lockdown;
 mod no_bpf;
+mod pgp;
+mod pgp_hostile;
 mod reach;
 mod sample;
 mod starts;
@@ -54,6 +56,8 @@ const TOPICS: &[&Topic] = &[
     &c_api::sleep::TOPIC,
     &c_api::priority::TOPIC,
     &bpfilter::TOPIC,
+    &pgp::TOPIC,
+    &pgp_hostile::TOPIC,
     &reach::TOPIC,
     &stress::TOPIC,
     &leaks::TOPIC,

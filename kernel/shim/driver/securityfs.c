@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* A file in /sys/kernel/security that Rust serves. An open file keeps the module loaded. */
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/security.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include "driver.h"
 
 struct umd_mod_file {
 	struct umd_file *file;
+	/* NULL: in securityfs' root. */
+	struct dentry *directory;
 	size_t write_max;
 	void *interface;
 };
@@ -63,7 +68,7 @@ static ssize_t file_write(struct file *file, const char __user *from, size_t len
 
 	if (len > owner->write_max)
 		return -EINVAL;
-	text = memdup_user_nul(from, len);
+	text = vmemdup_user(from, len);
 	if (IS_ERR(text))
 		return PTR_ERR(text);
 	if (mutex_trylock(&opened->lock)) {
@@ -72,7 +77,7 @@ static ssize_t file_write(struct file *file, const char __user *from, size_t len
 	} else {
 		result = -EBUSY;
 	}
-	kfree(text);
+	kvfree(text);
 	return result;
 }
 
@@ -101,28 +106,46 @@ static const struct file_operations file_fops = {
 	.release = file_release,
 };
 
-/* Ownership: the file is the caller's, until umd_mod_file_free(); interface must live as long. */
+/*
+ * The name may be that of a directory, which is made, a slash, and that of the file.
+ * Ownership: the file is the caller's, until umd_mod_file_free(); interface must live as long.
+ */
 struct umd_mod_file *umd_mod_file_new(const char *name, u16 mode, size_t write_max,
 				      void *interface, int *error)
 {
-	struct umd_mod_file *file = kmalloc(sizeof(*file), GFP_KERNEL);
+	struct umd_mod_file *file = kzalloc(sizeof(*file), GFP_KERNEL);
+	const char *slash = strchr(name, '/');
 
 	*error = -ENOMEM;
 	if (!file)
 		return NULL;
 	file->write_max = write_max;
 	file->interface = interface;
-	file->file = umd_file_new(name, mode, &file_fops, file, error);
-	if (!file->file) {
-		kfree(file);
-		return NULL;
+	if (slash) {
+		char *directory = kmemdup_nul(name, slash - name, GFP_KERNEL);
+
+		if (!directory)
+			goto out;
+		file->directory = securityfs_create_dir(directory, NULL);
+		kfree(directory);
+		*error = PTR_ERR_OR_ZERO(file->directory);
+		if (*error)
+			goto out;
+		name = slash + 1;
 	}
-	return file;
+	file->file = umd_file_new(file->directory, name, mode, &file_fops, file, error);
+	if (file->file)
+		return file;
+	securityfs_remove(file->directory);
+out:
+	kfree(file);
+	return NULL;
 }
 
 /* Nobody has it open any more: else the module would be in use. */
 void umd_mod_file_free(struct umd_mod_file *file)
 {
 	umd_file_free(file->file);
+	securityfs_remove(file->directory);
 	kfree(file);
 }

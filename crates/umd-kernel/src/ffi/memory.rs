@@ -217,6 +217,62 @@ impl<T> Drop for Arc<T> {
     }
 }
 
+/// Values of one kind in memory of their own, which need not be on a stack for it.
+///
+/// # Invariants
+///
+/// The pointer came from `umd_alloc_big` for `len` values, all initialised, and has no other owner.
+pub struct Slice<T: Copy> {
+    pointer: NonNull<T>,
+    len: usize,
+}
+
+// SAFETY: a Slice owns its values, so it is as free to move and share as those.
+unsafe impl<T: Copy + Send> Send for Slice<T> {}
+// SAFETY: as above.
+unsafe impl<T: Copy + Sync> Sync for Slice<T> {}
+
+impl<T: Copy> Slice<T> {
+    /// `len` values, each this one. Context: may sleep.
+    pub fn try_new(len: usize, value: T) -> Result<Self, Error> {
+        // The kernel's allocator aligns at least to 8.
+        const { assert!(align_of::<T>() <= 8) };
+        let size = size_of::<T>().checked_mul(len).ok_or(Error::NoMemory)?;
+        // SAFETY: any size is a valid argument; NULL is handled.
+        let pointer = unsafe { umd_alloc_big(size.max(1)) }.cast::<T>();
+        let pointer = NonNull::new(pointer).ok_or(Error::NoMemory)?;
+        for index in 0..len {
+            // SAFETY: there is room for `len` values, aligned for T (see above).
+            unsafe { pointer.add(index).write(value) };
+        }
+        // INVARIANT: just allocated, and all written.
+        Ok(Self { pointer, len })
+    }
+}
+
+impl<T: Copy> Deref for Slice<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        // SAFETY: by the invariant there are len values, ours.
+        unsafe { core::slice::from_raw_parts(self.pointer.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Copy> DerefMut for Slice<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and we are borrowed mutably.
+        unsafe { core::slice::from_raw_parts_mut(self.pointer.as_ptr(), self.len) }
+    }
+}
+
+impl<T: Copy> Drop for Slice<T> {
+    fn drop(&mut self) {
+        // SAFETY: by the invariant this is the only owner; what is Copy has nothing to drop.
+        unsafe { umd_free_big(self.pointer.as_ptr().cast()) };
+    }
+}
+
 /// A large zeroed buffer, whose pages need not be next to each other.
 ///
 /// # Invariants

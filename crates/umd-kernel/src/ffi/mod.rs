@@ -45,11 +45,21 @@ pub mod wait;
 #[cfg(not(feature = "host"))]
 pub mod driver;
 #[cfg(not(feature = "host"))]
+pub mod hash;
+#[cfg(not(feature = "host"))]
+pub mod keys;
+#[cfg(not(feature = "host"))]
+pub mod log;
+#[cfg(not(feature = "host"))]
 pub mod module;
 #[cfg(not(feature = "host"))]
 pub mod securityfs;
 #[cfg(not(feature = "host"))]
 pub mod sockopt;
+#[cfg(not(feature = "host"))]
+pub mod source;
+#[cfg(not(feature = "host"))]
+pub mod verify;
 
 #[cfg(umd_module)]
 mod panic;

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Asymmetric keys in the kernel: by keyctl, as people add them, and by its system calls, where it must be fast.
+
+use std::ffi::{CStr, c_char, c_int, c_long};
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use rustix::io::Errno;
+
+/// `@u`, the user's keyring, by its number.
+pub(crate) const USER_KEYRING: i32 = -4;
+
+const ADD_KEY: c_long = 248;
+const KEYCTL: c_long = 250;
+const UNLINK: c_int = 9;
+const NEW_KEYRING: &CStr = c"keyring";
+const ASYMMETRIC: &CStr = c"asymmetric";
+
+unsafe extern "C" {
+    fn syscall(number: c_long, ...) -> c_long;
+}
+
+fn result(value: c_long) -> Result<i32, Errno> {
+    let failed = || Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO);
+    i32::try_from(value)
+        .ok()
+        .filter(|value| *value >= 0)
+        .ok_or_else(failed)
+}
+
+/// A key in a keyring, until dropped.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) serial: i32,
+    keyring: i32,
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        // SAFETY: the kernel takes any numbers. One that was replaced by another is not there any more.
+        let _ = unsafe { syscall(KEYCTL, UNLINK, self.serial, self.keyring) };
+    }
+}
+
+fn add_to(keyring: i32, kind: &CStr, name: &CStr, payload: &[u8]) -> Result<Key, Errno> {
+    let (kind, name): (*const c_char, *const c_char) = (kind.as_ptr(), name.as_ptr());
+    // SAFETY: the names are terminated, and the payload has that length.
+    let serial = result(unsafe {
+        syscall(
+            ADD_KEY,
+            kind,
+            name,
+            payload.as_ptr(),
+            payload.len(),
+            keyring,
+        )
+    })?;
+    Ok(Key { serial, keyring })
+}
+
+/// Adds a key to the user's keyring.
+pub(crate) fn add(payload: &[u8]) -> Result<Key, Errno> {
+    add_to(USER_KEYRING, ASYMMETRIC, c"", payload)
+}
+
+/// Adds it to another one.
+pub(crate) fn add_within(keyring: &Key, payload: &[u8]) -> Result<Key, Errno> {
+    add_to(keyring.serial, ASYMMETRIC, c"", payload)
+}
+
+/// A new keyring in the user's.
+pub(crate) fn keyring(name: &CStr) -> Result<Key, Errno> {
+    add_to(USER_KEYRING, NEW_KEYRING, name, &[])
+}
+
+/// Runs keyctl, which has to succeed.
+pub(crate) fn keyctl(arguments: &[&str], input: &[u8]) -> Result<String> {
+    let (succeeded, said) = try_keyctl(arguments, input)?;
+    ensure!(succeeded, "keyctl {}: {said}", arguments.join(" "));
+    Ok(said)
+}
+
+/// Runs keyctl: whether it succeeded, and what it said.
+pub(crate) fn try_keyctl(arguments: &[&str], input: &[u8]) -> Result<(bool, String)> {
+    let mut child = Command::new("keyctl")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run keyctl")?;
+    let mut stdin = child.stdin.take().context("no standard input")?;
+    // It need not read it.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    let output = child.wait_with_output()?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    Ok((output.status.success(), said))
+}
+
+/// What /proc/keys says of a key.
+pub(crate) fn shown(serial: i32) -> Result<String> {
+    let keys = fs::read_to_string("/proc/keys").context("reading /proc/keys")?;
+    let line = keys
+        .lines()
+        .find(|line| line.starts_with(&format!("{serial:08x} ")));
+    Ok(line.context("/proc/keys does not show the key")?.to_owned())
+}
