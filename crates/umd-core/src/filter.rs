@@ -26,8 +26,10 @@ use crate::syscall::{Syscall, Syscalls};
 /// exec.
 pub const GATE: u32 = 0x1000;
 
-/// The exec of an image without a path: execveat(2) with AT_EMPTY_PATH. Nothing else that a filter lets pass executes anything, and
-/// this nothing a second time: the descriptor is closed by the exec, and another of its number cannot be had.
+/// The exec of an image without a path: execveat(2) with AT_EMPTY_PATH. A filter lets nothing else pass that executes anything.
+///
+/// What keeps the image from doing the same again is the path's address, at which it must have no memory of its own: the descriptor is
+/// closed by the exec, but a path that begins with a slash needs none. What it could execute would be under the same filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exec {
     /// The descriptor of the image.

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::error::Error;
-use crate::policy::{Budget, Instant, Permit, Policy};
+use crate::policy::{Budget, Instant, Permit, Policy, Span};
 use crate::status::Counters;
 
 /// Places in the queue of waiting callers.
@@ -155,6 +155,9 @@ pub struct Lifecycle<const SLOTS: usize> {
 }
 
 impl<const SLOTS: usize> Lifecycle<SLOTS> {
+    /// The least time between two spares that the host has nothing for.
+    const PAUSE: Span = Span::from_millis(10);
+
     /// A driver without an image. Workers and spares beyond `SLOTS` are not used.
     pub const fn new(policy: Policy) -> Self {
         const { assert!(SLOTS > 0, "a driver needs at least one slot") };
@@ -349,9 +352,9 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     /// The worker could not be made, for want of something that is not its own. Nobody is blamed, but spares are not tried again at
     /// once, which would go on for as long as it is wanting.
     pub fn starved(&mut self, id: WorkerId, now: Instant) {
-        if self.retire(id) {
-            self.spares_from = now.after(self.policy.restart.backoff);
-        }
+        self.retire(id);
+        let pause = self.policy.restart.backoff.max(Self::PAUSE);
+        self.spares_from = now.after(pause);
     }
 
     /// The worker is taken out of service without blame. True where it was in service.
@@ -510,7 +513,7 @@ const _: () = assert!(QUEUE_CAPACITY == u64::BITS as usize);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{RestartPolicy, Span};
+    use crate::policy::RestartPolicy;
 
     fn one() -> Lifecycle<1> {
         let mut lifecycle = Lifecycle::new(Policy::DEFAULT);

@@ -18,6 +18,8 @@ use umd_core::policy::{Instant, Policy, RestartPolicy, Span};
 const BUDGET: u32 = 3;
 const WINDOW_MS: u64 = 50;
 const BACKOFF_MS: u64 = 4;
+/// The least that spares wait that the host has nothing for.
+const PAUSE_MS: u64 = 10;
 const BACKOFF_MAX_MS: u64 = 6;
 const QUEUE_MAX: usize = 4;
 
@@ -527,10 +529,9 @@ fn take<const SLOTS: usize>(
         Step::Starve(who) => {
             if let Some(id) = model.pick(who) {
                 real.starved(id, at(model.now_ms));
-                if model.remove(id) {
-                    model.spares_from_ms = model.now_ms + BACKOFF_MS;
-                    sights.insert("starved");
-                }
+                model.remove(id);
+                model.spares_from_ms = model.now_ms + PAUSE_MS.max(BACKOFF_MS);
+                sights.insert("starved");
             }
         }
         Step::Restart => {

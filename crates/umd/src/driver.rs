@@ -10,8 +10,9 @@ use crate::process::Process;
 use crate::quarantine::Quarantine;
 use crate::report::Report;
 use crate::spawner::{Spawner, errno};
-use crate::start::{Extras, Launched, Plan};
+use crate::start::{Extras, Plan, States};
 use crate::status::Status;
+use crate::sys::clone::Child;
 use crate::sys::fork::Origin;
 use crate::sys::signals::quiet_thread;
 use crate::time::{now, span, until};
@@ -19,7 +20,9 @@ use crate::watch::Watch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use rustix::net::{
+    AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, send, shutdown, socketpair,
+};
 use std::array;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
@@ -390,11 +393,10 @@ impl Core {
         self: &Arc<Self>,
         worker: WorkerId,
         socket: Arc<OwnedFd>,
-        launched: Launched,
+        child: (Child, States),
         living: Living,
         deadline: Instant,
     ) -> Launch {
-        let child = launched.take().ok_or(StartError::Aborted)?;
         let process = Process::new(self, worker, socket, child, living, deadline);
         let mut shared = self.lock();
         shared.lifecycle.counters.started();
@@ -409,7 +411,9 @@ impl Core {
             // Nobody would see its end.
             process.abort();
             process.end_unseen();
-            return Err(not_executed(errno));
+            // Whatever it is, it is not the handler's fault: the program may have closed a descriptor of ours.
+            let passing = matches!(errno, Errno::NOMEM | Errno::NOSPC);
+            return Err(not_executed(if passing { errno } else { Errno::AGAIN }));
         }
         self.watch.expect(deadline);
         if !wanted {
@@ -536,11 +540,19 @@ impl<'c> Caller<'c> {
         let living = Living::new(self.core);
         let core = self.core.clone();
         self.core.spawner.run(move |stack| {
+            // Whoever wanted it may have given up meanwhile.
+            if !core.lock().lifecycle.knows(worker) {
+                return;
+            }
             let launched = core.plan.launch(&theirs, stack).map_err(not_executed);
-            done(
-                launched
-                    .and_then(|launched| core.adopt(worker, socket, launched, living, deadline)),
-            );
+            let process = launched
+                .and_then(|child| core.adopt(worker, socket.clone(), child, living, deadline));
+            let failed = process.is_err();
+            done(process);
+            if failed {
+                // A copy of the other end may be open in a fork of the program.
+                let _ = shutdown(&*socket, Shutdown::Both);
+            }
         });
         Ok(ours)
     }
@@ -552,6 +564,13 @@ fn await_word(socket: &OwnedFd, patience: Duration) {
     let mut word = [PollFd::new(socket, PollFlags::IN)];
     let patience = Timespec::try_from(patience).ok();
     let _ = poll(&mut word, patience.as_ref());
+}
+
+/// Whoever wanted this process is gone.
+pub(crate) fn give_up(launched: Launch) {
+    if let Ok(process) = launched {
+        process.abort();
+    }
 }
 
 fn not_executed(errno: Errno) -> StartError {
@@ -616,8 +635,11 @@ impl Processes for Caller<'_> {
 
     fn start(&self, worker: WorkerId, deadline: Instant) -> Result<Arc<Process>, StartError> {
         let (sender, result) = channel();
-        // Whoever wanted it may be gone.
-        let done = move |launched| drop(sender.send(launched));
+        let done = move |launched| {
+            if let Err(unwanted) = sender.send(launched) {
+                give_up(unwanted.0);
+            }
+        };
         let socket = self.launch(worker, deadline, done)?;
         // The hello or the end is what wakes us, and not that there is a process: that would be one more switch.
         await_word(&socket, until(deadline));

@@ -5,7 +5,7 @@
 //! same thread, which ends the process, and with it the wait. A future that is dropped on its way leaves the queue; a handler that it
 //! was asking, or starting, is killed, since nobody would take its answer.
 
-use crate::driver::{Caller, Driver, SLOTS};
+use crate::driver::{Caller, Driver, SLOTS, give_up};
 use crate::error::{CallError, Error};
 use crate::process::{Hello, Process};
 use crate::sys::readiness;
@@ -168,7 +168,9 @@ impl<'c> Caller<'c> {
         let (sender, launched) = oneshot::channel();
         // Whoever wanted it may be gone.
         self.launch(worker, deadline, move |launched| {
-            drop(sender.send(launched));
+            if let Err(unwanted) = sender.send(launched) {
+                give_up(unwanted);
+            }
         })?;
         let launched = tokio::time::timeout(until(deadline), launched).await;
         let launched = launched.map_err(|_| StartError::TimedOut)?;

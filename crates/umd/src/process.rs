@@ -184,7 +184,7 @@ impl Process {
         lock(&self.channel).denied
     }
 
-    /// Waits for the hello, and looks at the process. Context: the caller that starts it; the watch keeps the deadline.
+    /// Waits for the hello, and has the process checked. Context: the caller that starts it; the watch keeps the deadline.
     pub(crate) fn greet(&self, plan: &Plan) -> Result<(), StartError> {
         let mut hello = Hello::default();
         // A wait that is over has heard something, or the end.

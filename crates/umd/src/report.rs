@@ -47,9 +47,10 @@ impl Property {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Mechanism {
-    /// seccomp(2): the handler has set a filter.
+    /// seccomp(2): there is a filter.
     Seccomp,
-    /// That filter is the one that it was sent, of the profile's system calls. A filter cannot be read back: at best claimed.
+    /// That filter is the one of the profile's system calls. Under strict it is the host's child that sets it. One that a handler sets, since it is
+    /// of another profile or diagnoses, cannot be read back: at best claimed.
     SystemCalls,
     /// landlock(7): no file is opened, made or removed, and nobody is traced.
     Landlock,

@@ -11,14 +11,16 @@ use crate::report::{Mechanism, State, Why};
 use crate::ruleset::DenyAll;
 use crate::sys::clone::{Child, Expect, Options, Script, Stack, Step, Way};
 use crate::sys::files::is_open;
+use crate::sys::pages::Kept;
 use crate::sys::signals;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
+use rustix::mm::ProtFlags;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, SecureComputingMode, capabilities, secure_computing_mode};
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use umd_core::filter::{Denial, Exec, Instruction, Program};
@@ -104,15 +106,17 @@ pub(crate) struct Plan {
 /// The filter of a plan's handlers.
 #[derive(Debug)]
 enum Filter {
-    /// The child sets it before the exec.
-    Before(Vec<Instruction>),
+    /// The child sets it before the exec, which it knows by the address of the path.
+    Before { code: Vec<Instruction>, path: usize },
     /// Handlers set it at the start of their main, since what goes before takes calls that it denies. They are sent this, where it is the
     /// same for all.
     After(Option<Vec<u8>>),
 }
 
-/// Where the path of the exec lies, which a filter of [`Filter::Before`] knows it by.
-static NO_PATH: &CStr = c"";
+/// Where the path of an exec lies that a handler's filter lets pass: a page of its own among the program's mappings. A handler that could
+/// write to memory at this address could have something else executed, under the same filter. It has its image, which is elsewhere, and a
+/// stack, and under strict it can map nothing. A path among the program's data could lie where a handler has its own.
+static NO_PATH: Kept = Kept::new();
 
 /// CLONE_NEW…, as in `include/uapi/linux/sched.h`.
 pub(crate) const NEW_PIDS: u64 = 0x2000_0000;
@@ -131,7 +135,7 @@ static NO_CLONE3: AtomicBool = AtomicBool::new(false);
 static NO_CLOSE_RANGE: AtomicBool = AtomicBool::new(false);
 
 /// What is known of mechanisms.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct States {
     pub(crate) list: Vec<(Mechanism, State)>,
     pub(crate) filter: FilterBy,
@@ -140,10 +144,9 @@ pub(crate) struct States {
 }
 
 /// Who sets a handler's filter.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum FilterBy {
     /// The child, of ours: there is no exec without.
-    #[default]
     Child,
     /// The handler, which is under so many when it has.
     Handler { filters: u64 },
@@ -168,29 +171,6 @@ impl Powers {
     }
 }
 
-/// A process that has executed the image. It is killed and reaped where nobody takes it.
-#[derive(Debug)]
-pub(crate) struct Launched {
-    child: Option<Child>,
-    /// What came of the steps.
-    states: States,
-}
-
-impl Launched {
-    /// From now on it is the caller's.
-    pub(crate) fn take(mut self) -> Option<(Child, States)> {
-        Some((self.child.take()?, std::mem::take(&mut self.states)))
-    }
-}
-
-impl Drop for Launched {
-    fn drop(&mut self) {
-        if let Some(child) = &self.child {
-            end(child);
-        }
-    }
-}
-
 impl Plan {
     pub(crate) fn new(
         name: &str,
@@ -200,7 +180,7 @@ impl Plan {
     ) -> Result<Self, BuildError> {
         let image = Image::new(name, blob)?;
         let filter = match (policy.lockdown, extras.diagnose) {
-            (Lockdown::Strict, false) => Filter::Before(until_exec(&image)),
+            (Lockdown::Strict, false) => Filter::before(&image).map_err(BuildError::resources)?,
             // A list of the owner's may have calls that a process may make for itself only.
             (Lockdown::Custom(_), _) => Filter::After(None),
             (lockdown, diagnose) => Filter::After(filter(lockdown, 0, diagnose)),
@@ -260,7 +240,7 @@ impl Plan {
     /// What a handler is sent before it is there, where that is the same for all.
     pub(crate) fn filter(&self) -> Option<&[u8]> {
         match &self.filter {
-            Filter::Before(_) => None,
+            Filter::Before { .. } => None,
             Filter::After(frame) => frame.as_deref(),
         }
     }
@@ -280,7 +260,11 @@ impl Plan {
 
     /// Makes a process that executes the image, with this end of the channel, which is not standard input, output or error. Context: the
     /// spawner's thread.
-    pub(crate) fn launch(&self, channel: &OwnedFd, stack: &Stack) -> Result<Launched, Errno> {
+    pub(crate) fn launch(
+        &self,
+        channel: &OwnedFd,
+        stack: &Stack,
+    ) -> Result<(Child, States), Errno> {
         let mut attempt = Attempt {
             way: match NO_CLONE3.load(Ordering::Relaxed) {
                 false => Way::Clone3,
@@ -313,7 +297,7 @@ impl Plan {
         channel: BorrowedFd<'_>,
         stack: &Stack,
         attempt: Attempt,
-    ) -> Result<Launched, Refused> {
+    ) -> Result<(Child, States), Refused> {
         let Attempt { way, powers, .. } = attempt;
         // All that the steps' arguments are addresses of.
         let memory = Memory::new(self, attempt);
@@ -360,14 +344,12 @@ impl Plan {
             };
             list.push((mechanism, state));
         }
-        Ok(Launched {
-            child: Some(child),
-            states: States {
-                list,
-                filter: attempt.filter,
-                drops_ids: powers.ids,
-            },
-        })
+        let states = States {
+            list,
+            filter: attempt.filter,
+            drops_ids: powers.ids,
+        };
+        Ok((child, states))
     }
 
     /// What is known without a step.
@@ -516,7 +498,9 @@ impl Plan {
             0,
         ];
         list.step(number::RT_SIGPROCMASK, mask, Success);
-        if let Filter::Before(_) = self.filter {
+        let mut path = c"".as_ptr() as usize;
+        if let Filter::Before { path: known, .. } = self.filter {
+            path = known;
             let filter = [
                 PR_SET_SECCOMP,
                 SECCOMP_MODE_FILTER,
@@ -529,7 +513,7 @@ impl Plan {
         }
         let exec = [
             descriptor(self.image.as_fd()),
-            NO_PATH.as_ptr() as usize,
+            path,
             memory.arguments.as_ptr() as usize,
             memory.environment.as_ptr() as usize,
             AT_EMPTY_PATH,
@@ -541,7 +525,7 @@ impl Plan {
 
 /// The filter of a lockdown for the process with this id, as a frame.
 ///
-/// Strict has one too, though there is a mode for it: that mode forbids to read the time stamp counter as well, by a control
+/// With `diagnose()` strict has one too, though there is a mode for it: that mode forbids to read the time stamp counter as well, by a control
 /// register that is written at each switch to the handler and from it. In virtual machines that is an exit, and costs more than a call.
 fn filter(lockdown: Lockdown, pid: u32, diagnose: bool) -> Option<Vec<u8>> {
     let denial = match diagnose {
@@ -554,15 +538,6 @@ fn filter(lockdown: Lockdown, pid: u32, diagnose: bool) -> Option<Vec<u8>> {
     let mut frame = Header::orders(length).encode().to_vec();
     frame.extend(code.iter().flat_map(|instruction| instruction.encode()));
     Some(frame)
-}
-
-/// The filter of a child that executes this image under strict.
-fn until_exec(image: &Image) -> Vec<Instruction> {
-    let exec = Exec {
-        image: image.as_fd().as_raw_fd().unsigned_abs(),
-        path: NO_PATH.as_ptr() as u64,
-    };
-    Program::strict_until(exec).instructions().to_vec()
 }
 
 /// How a process is to be made.
@@ -611,10 +586,21 @@ struct FilterProgram {
 }
 
 impl Filter {
+    /// That of a child that executes this image under strict.
+    fn before(image: &Image) -> Result<Self, Errno> {
+        let path = NO_PATH.get(ProtFlags::READ)?.as_ptr() as usize;
+        let exec = Exec {
+            image: image.as_fd().as_raw_fd().unsigned_abs(),
+            path: path as u64,
+        };
+        let code = Program::strict_until(exec).instructions().to_vec();
+        Ok(Self::Before { code, path })
+    }
+
     /// What the child sets, if it does. It has to stay where it is.
     fn program(&self) -> FilterProgram {
         let code = match self {
-            Self::Before(code) => &**code,
+            Self::Before { code, .. } => &**code,
             Self::After(_) => &[],
         };
         FilterProgram {
@@ -644,7 +630,7 @@ impl Memory {
     fn new(plan: &Plan, attempt: Attempt) -> Self {
         let orders = match (&plan.filter, plan.diagnose) {
             // It finds that nothing is left to be given up.
-            (Filter::Before(_), _) => ptr::null(),
+            (Filter::Before { .. }, _) => ptr::null(),
             (_, true) => ORDERS_DIAGNOSE.as_ptr(),
             (_, false) => ORDERS.as_ptr(),
         };

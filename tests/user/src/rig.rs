@@ -143,6 +143,11 @@ pub fn stopped(driver: &Driver) -> Vec<u32> {
         .collect()
 }
 
+/// Has a process stop.
+pub fn stop(pid: u32) {
+    send(pid, Signal::STOP);
+}
+
 /// Lets a process go on that has stopped.
 pub fn go_on(pid: u32) {
     send(pid, Signal::CONT);

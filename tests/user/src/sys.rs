@@ -55,6 +55,12 @@ impl Thread {
         Self(unsafe { libc::gettid() })
     }
 
+    /// Does it sleep? One that does so in a call waits for its turn, or for an answer.
+    pub fn is_asleep(self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{}/stat", self.0));
+        stat.is_ok_and(|stat| stat.contains(") S "))
+    }
+
     /// Sends it a signal; nothing if it is gone.
     pub fn signal(self, signal: c_int) {
         // SAFETY: has no memory for arguments.

@@ -2,11 +2,12 @@
 //! Calls without threads: on one thread, all of them.
 
 use sample_proto::Request;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use umd::{CallFailure, Cause, Driver, Exit, RestartPolicy};
 use umd_user_tests::rig::{self, again_as_an_ordinary_user, go_on, stopped, stopping, until};
+use umd_user_tests::sys::Thread;
 use umd_user_tests::{HOSTILE, SAMPLE};
 
 #[test]
@@ -203,10 +204,15 @@ async fn who_went_away_takes_no_turn_of_a_caller_that_blocks() {
             assert!(call.as_mut().poll(&mut context).is_pending());
         }
         let mut waiting = Vec::new();
+        let (threads, callers) = mpsc::channel();
         for number in 0..3 {
-            waiting.push(scope.spawn(move || blocking(&format!("echo {number}"))));
-            // Nobody tells that a caller waits; it does not take long.
-            std::thread::sleep(Duration::from_millis(100));
+            let threads = threads.clone();
+            waiting.push(scope.spawn(move || {
+                threads.send(Thread::current()).unwrap();
+                blocking(&format!("echo {number}"))
+            }));
+            let caller = callers.recv().unwrap();
+            until("it waits", || caller.is_asleep());
         }
         stopped(&driver).into_iter().for_each(go_on);
         waiting.push(busy);
@@ -221,22 +227,28 @@ async fn who_went_away_takes_no_turn_of_a_caller_that_blocks() {
 async fn both_kinds_of_callers_are_served_in_turn() {
     const CALLERS: usize = 6;
     let driver = Arc::new(stopping().build().unwrap());
-    let (done, order) = std::sync::mpsc::channel();
+    let (done, order) = mpsc::channel();
+    let (threads, callers) = mpsc::channel();
     let mut calls = Vec::new();
     for number in 0..CALLERS {
-        let (driver, done) = (driver.clone(), done.clone());
-        calls.push(match number % 2 {
-            0 => tokio::task::spawn_blocking(move || {
-                rig::ask(&driver, "try stop").unwrap();
+        let (asked, done, threads) = (driver.clone(), done.clone(), threads.clone());
+        if number % 2 == 0 {
+            calls.push(tokio::task::spawn_blocking(move || {
+                threads.send(Thread::current()).unwrap();
+                rig::ask(&asked, "try stop").unwrap();
                 done.send(number).unwrap();
-            }),
-            _ => tokio::spawn(async move {
-                ask(&driver, "try stop").await.unwrap();
+            }));
+            let caller = callers.recv().unwrap();
+            until("it waits", || caller.is_asleep());
+            until("the first is served", || stopped(&driver).len() == 1);
+        } else {
+            calls.push(tokio::spawn(async move {
+                ask(&asked, "try stop").await.unwrap();
                 done.send(number).unwrap();
-            }),
-        });
-        // Nobody tells that a caller waits; it does not take long.
-        tokio::time::sleep(Duration::from_millis(100)).await;
+            }));
+            // It goes as far as it can.
+            tokio::task::yield_now().await;
+        }
     }
     let in_turn = tokio::task::spawn_blocking(move || {
         for number in 0..CALLERS {

@@ -7,15 +7,14 @@
 //! What another thread was in the middle of when the copy was made stays in the middle in the child: a lock that it held is held for
 //! ever. So nothing here waits for something that a parent's thread may have begun.
 
+use super::pages::Kept;
 use crate::lock::lock;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use rustix::io::Errno;
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+use rustix::mm::ProtFlags;
 use rustix::time::{ClockId, clock_gettime};
 use std::sync::Mutex;
-
-const LENGTH: usize = 4096;
 
 /// A process, as seen from those that have its memory.
 #[derive(Clone, Copy, Debug)]
@@ -63,30 +62,10 @@ impl Origin {
 impl Page {
     /// That of this program, which its copies have too.
     fn get() -> Result<Self, Errno> {
-        static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
-        if let Some(page) = NonNull::new(PAGE.load(Ordering::Acquire)) {
-            return Ok(Self(page));
-        }
-        let new = Self::map()?;
-        let order = Ordering::AcqRel;
-        match PAGE.compare_exchange(null_mut(), new.0.as_ptr(), order, Ordering::Acquire) {
-            Err(first) => {
-                // SAFETY: mapped just now, and nobody knows of it. A failure would leave it mapped, no more.
-                let _ = unsafe { munmap(new.0.as_ptr().cast(), LENGTH) };
-                NonNull::new(first).map(Self).ok_or(Errno::NOMEM)
-            }
-            Ok(_) => Ok(new),
-        }
-    }
-
-    fn map() -> Result<Self, Errno> {
-        let prot = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: new memory, wherever the kernel likes.
-        let page = unsafe { mmap_anonymous(null_mut(), LENGTH, prot, MapFlags::PRIVATE) }?;
-        // SAFETY: ours, and nobody has a reference to it yet.
-        unsafe { madvise(page, LENGTH, Advice::LinuxWipeOnFork) }?;
-        // INVARIANT: mapped, and nobody unmaps it.
-        NonNull::new(page.cast()).map(Self).ok_or(Errno::NOMEM)
+        static PAGE: Kept = Kept::new();
+        let page = PAGE.get(ProtFlags::READ | ProtFlags::WRITE)?;
+        // INVARIANT: nobody unmaps it.
+        Ok(Self(page.cast()))
     }
 
     fn number(&self) -> &AtomicU32 {
