@@ -499,6 +499,21 @@ fn a_signature_in_parts() {
     let padding = rsa::Pkcs1v15Sign::new::<sha2::Sha256>();
     public.verify(padding, &parts.digest, &parts.raw).unwrap();
 
+    // A number that is shorter, as one of 256 is: with a byte less in its packet, it is as long as the key all the same.
+    let mut short = gpg.run(&["--local-user", &rsa, "--detach-sign"], TEXT);
+    let number = short.len() - 256;
+    short[number + 1] = 0x80;
+    short[number - 2..number].copy_from_slice(&2040_u16.to_be_bytes());
+    short.remove(number);
+    assert_eq!(short[0], 0x89, "a header with two octets of length");
+    let length = (short.len() - 3) as u16;
+    short[1..3].copy_from_slice(&length.to_be_bytes());
+    let parts = keys.split(&short, TEXT).unwrap();
+    assert_eq!(
+        (parts.raw.len(), parts.raw[0], parts.raw[1]),
+        (256, 0, 0x80)
+    );
+
     let parts = split(&ecdsa).unwrap();
     assert_eq!((parts.hash, parts.encoding), ("sha256", "x962"));
     let key = material(&ecdsa);
