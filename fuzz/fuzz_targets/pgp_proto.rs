@@ -115,6 +115,7 @@ fn signatures(list: pgp_proto::Signatures<'_>, all: Place) {
         assert!(object.body.is_within(all));
         assert!(object.parts.whole().is_within(object.body));
         assert!(issuer.is_none_or(|issuer| issuer.is_within(object.body)));
+        assert!(issuer.is_none_or(|issuer| matches!(issuer.len, 8 | 20 | 32)));
         assert!(back.is_none_or(|back| back.body.is_within(object.body)));
     }
     let mut newest: Vec<_> = list.newest_first().collect();

@@ -3,7 +3,11 @@
 #![no_main]
 
 #[path = "../../drivers/pgp/handler/tests/judge/mod.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the handler's own tests")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the handler's own tests"
+)]
 mod judge;
 
 use libfuzzer_sys::fuzz_target;

@@ -17,7 +17,7 @@ const PATH: &str = "/sys/kernel/security/umd_test";
 
 /// The deadline of its drivers, and of their starts: for a slow machine it is built with another.
 pub(crate) fn deadline() -> Duration {
-    ms(if slowness() > 1 { 2_000 } else { 500 })
+    ms(if slowness() > 1 { 5_000 } else { 500 })
 }
 
 /// Room for the reply to a call, where its length does not matter.

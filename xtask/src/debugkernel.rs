@@ -86,7 +86,7 @@ fn build_tree(home: &Path) -> PathBuf {
 
 /// Fetches the source and unpacks it; returns the package's file name, which tells its version.
 fn unpack(home: &Path) -> Result<String> {
-    let debs = download(NAME, &[SOURCE])?;
+    let debs = download(&format!("kernel {NAME}"), &[SOURCE])?;
     let deb = debs.first().context("apt downloaded nothing")?;
     progress::step(
         &format!("kernel {NAME}: unpacking"),

@@ -22,8 +22,8 @@ const TARGETS: &[(&str, u64)] = &[
     ("exchange", 400_000),
     ("frame", 500_000),
     ("inbox", 1_500_000),
-    ("pgp_proto", 500_000),
-    ("pgp_walker", 300_000),
+    ("pgp_proto", 2_000_000),
+    ("pgp_walker", 400_000),
     ("sample_proto", 30_000),
     ("transfer", 900_000),
 ];

@@ -210,7 +210,7 @@ impl Debian {
         let kbuild = dependency(&headers, "linux-kbuild-")?;
         let release = image.trim_start_matches("linux-image-").to_owned();
         let packages = [&image, &headers, &common, &kbuild].map(String::as_str);
-        let debs = download(self.name, &packages)?;
+        let debs = download(&format!("kernel {}", self.name), &packages)?;
         progress::step(
             &format!("kernel {}: unpacking", self.name),
             Duration::from_secs(4),
@@ -245,7 +245,7 @@ fn dependency(package: &str, prefix: &str) -> Result<String> {
 }
 
 /// Downloads packages, those that are not there yet, and returns their files.
-pub(crate) fn download(kernel: &str, packages: &[&str]) -> Result<Vec<PathBuf>> {
+pub(crate) fn download(what: &str, packages: &[&str]) -> Result<Vec<PathBuf>> {
     let debs = paths::kernels().join("debs");
     paths::create_dir(&debs)?;
     let apt = || {
@@ -283,7 +283,7 @@ pub(crate) fn download(kernel: &str, packages: &[&str]) -> Result<Vec<PathBuf>> 
     let there = |(path, size): &(PathBuf, u64)| fs::metadata(path).is_ok_and(|m| m.len() == *size);
     if !files.iter().all(there) {
         let megabytes = files.iter().map(|(_, size)| size).sum::<u64>() / 1_000_000;
-        let name = format!("kernel {kernel}: downloading {megabytes} MB");
+        let name = format!("{what}: downloading {megabytes} MB");
         progress::step(&name, Duration::from_secs(megabytes / 5), || {
             run::stdout(apt().args(packages)).map(drop)
         })?;

@@ -12,6 +12,7 @@ mod guest;
 mod initramfs;
 mod kbuild;
 mod kernel;
+mod keyrings;
 mod paths;
 mod pgpfiles;
 mod plot;
@@ -63,6 +64,8 @@ enum Task {
     Build(Build),
     Vm(VmArgs),
     Bench(Bench),
+    /// Compare every key of Debian's keyrings with what GnuPG says of it
+    Keyrings,
 }
 
 /// Show what umd does, on a real stock kernel in QEMU
@@ -212,6 +215,7 @@ fn main() -> ExitCode {
             Host::User => userbench::run(args.json),
         }
         .map(|()| ExitCode::SUCCESS),
+        Task::Keyrings => keyrings::run(setup).map(|()| ExitCode::SUCCESS),
         Task::Build(args) => build(args, setup).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm(args, setup),
     };

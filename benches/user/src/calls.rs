@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// With one spare: the call after a crash, next to the call after a call.
 pub(crate) fn recovery() -> Result<()> {
     let driver = Driver::builder("hostile", HOSTILE)
-        .restart(RestartPolicy::UNLIMITED)
+        .restart(RestartPolicy::unlimited())
         .spares(1)
         .build()?;
     let ask = |text: &[u8]| driver.call_bytes(text, &mut [0; 64]);

@@ -16,12 +16,12 @@ use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_cre
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use std::ffi::CStr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use umd::Driver;
-use umd_core::filter::{Denial, Program};
-use umd_core::frame::{HEADER_LEN, Header, ORDERS};
-use umd_core::lockdown::Lockdown as Profile;
+use umd_core::filter::{Exec, Instruction, Program};
+use umd_core::frame::{HEADER_LEN, Header};
 
 /// Starts of each kind in a round.
 const TURNS: usize = 15;
@@ -90,8 +90,8 @@ struct Image {
     ruleset: Option<OwnedFd>,
     /// An empty directory, for those who may have it as their root.
     root: Option<OwnedFd>,
-    /// What the handler is to set as its filter.
-    filter: Vec<u8>,
+    /// What the child sets as its filter.
+    filter: Vec<Instruction>,
 }
 
 /// A child's system calls, in order; what they return does not matter, since a handler that is not there does not answer.
@@ -120,12 +120,17 @@ impl Image {
             false => None,
         };
         let high = |file: OwnedFd| fcntl_dupfd_cloexec(file, FIRST);
+        let file = high(file)?;
+        let exec = Exec {
+            image: file.as_raw_fd().unsigned_abs(),
+            path: NO_PATH.as_ptr() as u64,
+        };
         Ok(Self {
-            file: high(file)?,
+            filter: Program::strict_until(exec).instructions().to_vec(),
+            file,
             sink: high(sink)?,
             ruleset: ruleset.map(high).transpose()?,
             root: root.map(high).transpose()?,
-            filter: filter()?,
         })
     }
 
@@ -138,9 +143,6 @@ impl Image {
         let theirs = fcntl_dupfd_cloexec(theirs, FIRST)?;
         let pid = self.vfork(&theirs, lockdown, &stack)?;
         drop(theirs);
-        if lockdown == Lockdown::Same {
-            peer::write_all(&ours, &self.filter)?;
-        }
         let mut hello = [0; HEADER_LEN];
         let greeted = peer::read_all(&ours, &mut hello)?;
         let mut request = [0; HEADER_LEN + 4];
@@ -158,14 +160,14 @@ impl Image {
     }
 
     fn vfork(&self, channel: &OwnedFd, lockdown: Lockdown, stack: &[u8]) -> Result<Pid> {
-        // Without no_new_privs nobody may set a filter: it asks for strict mode then.
-        let orders = match lockdown {
-            Lockdown::None => std::ptr::null(),
-            Lockdown::Same => ORDERS.as_ptr(),
-        };
-        let arguments = [c"bench".as_ptr(), orders, std::ptr::null()];
+        // Without a filter it asks for strict mode.
+        let arguments = [c"bench".as_ptr(), std::ptr::null()];
         let environment: [*const libc::c_char; 1] = [std::ptr::null()];
         let limits = limits();
+        let filter = libc::sock_fprog {
+            len: u16::try_from(self.filter.len())?,
+            filter: self.filter.as_ptr().cast_mut().cast(),
+        };
         let mut script = Script(Vec::with_capacity(64));
         if lockdown == Lockdown::Same {
             script.add(libc::SYS_setsid, []);
@@ -174,11 +176,11 @@ impl Image {
         script.add(libc::SYS_dup3, [channel, 0, 0]);
         script.add(libc::SYS_dup3, [channel, 1, 0]);
         if lockdown == Lockdown::Same {
-            self.lock_down(&mut script, &limits);
+            self.lock_down(&mut script, &limits, &filter);
         }
         let exec = [
             self.file.as_raw_fd().into(),
-            address(c"".as_ptr()),
+            address(NO_PATH.as_ptr()),
             address(arguments.as_ptr()),
             address(environment.as_ptr()),
             libc::AT_EMPTY_PATH.into(),
@@ -195,7 +197,12 @@ impl Image {
     }
 
     /// As umd's child does it, in `crates/umd/src/start.rs`.
-    fn lock_down(&self, script: &mut Script, limits: &[(c_long, [u64; 2])]) {
+    fn lock_down(
+        &self,
+        script: &mut Script,
+        limits: &[(c_long, [u64; 2])],
+        filter: &libc::sock_fprog,
+    ) {
         script.add(libc::SYS_dup3, [self.sink.as_raw_fd().into(), 2, 0]);
         let cloexec = c_long::from(libc::CLOSE_RANGE_CLOEXEC);
         script.add(libc::SYS_close_range, [3, u32::MAX.into(), cloexec]);
@@ -205,6 +212,7 @@ impl Image {
         }
         script.add(libc::SYS_chdir, [address(c"/".as_ptr())]);
         if self.root.is_some() {
+            script.add(libc::SYS_prctl, [libc::PR_SET_SECUREBITS.into(), NO_ROOT]);
             script.add(libc::SYS_setgroups, [0, 0]);
             script.add(libc::SYS_setresgid, [NOBODY; 3]);
             script.add(libc::SYS_setresuid, [NOBODY; 3]);
@@ -229,16 +237,38 @@ impl Image {
         let death = [libc::PR_SET_PDEATHSIG.into(), libc::SIGKILL.into(), 0, 0, 0];
         script.add(libc::SYS_prctl, death);
         script.add(libc::SYS_getppid, []);
+        for signal in ignored() {
+            let default = address(DEFAULT.as_ptr());
+            script.add(libc::SYS_rt_sigaction, [signal, default, 0, 8]);
+        }
         let none = address(NO_SIGNAL.as_ptr());
         script.add(
             libc::SYS_rt_sigprocmask,
             [libc::SIG_SETMASK.into(), none, 0, 8],
         );
+        let mode = c_long::from(libc::SECCOMP_MODE_FILTER);
+        let filter = address(std::ptr::from_ref(filter));
+        script.add(libc::SYS_prctl, [libc::PR_SET_SECCOMP.into(), mode, filter]);
     }
 }
 
 /// The empty set of signals.
 static NO_SIGNAL: [u64; 1] = [0];
+/// `struct sigaction` of zeroes: SIG_DFL.
+static DEFAULT: [u64; 4] = [0; 4];
+static NO_PATH: &CStr = c"";
+/// SECBIT_NOROOT, and its lock.
+const NO_ROOT: c_long = 3;
+
+/// The signals that this program ignores, which an exec would leave so.
+fn ignored() -> impl Iterator<Item = c_long> {
+    (1..=64).filter(|signal| {
+        let mut action = [0_u64; 4];
+        // SAFETY: writes the action, which has room for one, and changes none.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, *signal, 0, action.as_mut_ptr(), 8) };
+        action[0] == libc::SIG_IGN as u64
+    })
+}
 
 impl Script {
     fn add<const N: usize>(&mut self, number: c_long, arguments: [c_long; N]) {
@@ -262,19 +292,6 @@ extern "C" fn follow(script: *mut c_void) -> c_int {
     }
     // SAFETY: the exec has failed; nothing else is left to do.
     unsafe { libc::_exit(127) }
-}
-
-/// As umd's host sends it.
-fn filter() -> Result<Vec<u8>> {
-    let program = Program::without_exec(Profile::Strict, 0, Denial::Death);
-    let program = program.context("strict has no filter")?;
-    let code: Vec<u8> = program
-        .instructions()
-        .iter()
-        .flat_map(|instruction| instruction.encode())
-        .collect();
-    let header = Header::orders(u32::try_from(code.len())?);
-    Ok([&header.encode()[..], &code].concat())
 }
 
 fn limits() -> Vec<(c_long, [u64; 2])> {

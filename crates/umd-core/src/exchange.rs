@@ -109,7 +109,7 @@ fn bury<const SLOTS: usize, H: Host<SLOTS>>(host: &H, worker: WorkerId, error: S
     host.discard(worker);
     let now = host.now();
     host.update(|lifecycle| match error {
-        StartError::Aborted | StartError::Interrupted => lifecycle.retire(worker),
+        StartError::Aborted | StartError::Interrupted => drop(lifecycle.retire(worker)),
         // The host's own troubles, which pass.
         StartError::Exec(
             Errno::ENOMEM
@@ -119,8 +119,8 @@ fn bury<const SLOTS: usize, H: Host<SLOTS>>(host: &H, worker: WorkerId, error: S
             | Errno::ENFILE
             | Errno::ENOSPC,
         )
-        | StartError::Lockdown(LockdownCheck::Memory) => lifecycle.retire(worker),
-        _ => lifecycle.died(worker, now),
+        | StartError::Lockdown(LockdownCheck::Memory) => lifecycle.starved(worker, now),
+        _ => drop(lifecycle.died(worker, now)),
     });
 }
 

@@ -5,6 +5,7 @@
 //! | system call | under | is made if |
 //! | --- | --- | --- |
 //! | execveat | any filter for a launcher that does not list it | its path lies at [`GATE`]: the launcher's own |
+//! | execveat | the one that a program sets on its child under strict | it is the [`Exec`] of the image |
 //! | prctl | any filter that does not list it | it is `PR_GET_SECCOMP`, by which a runtime learns that nothing is left for it to give up |
 //! | mmap | compute | the memory is private, anonymous, not of huge pages, and not executable |
 //! | madvise | compute | it is not for pages to be shared with others that are the same |
@@ -24,6 +25,18 @@ use crate::syscall::{Syscall, Syscalls};
 /// (`vm.mmap_min_addr`). The filter lets an exec from there pass, and the handler, which has no such page, has no
 /// exec.
 pub const GATE: u32 = 0x1000;
+
+/// The exec of an image without a path: execveat(2) with AT_EMPTY_PATH. A filter lets nothing else pass that executes anything.
+///
+/// What keeps the image from doing the same again is the path's address, at which it must have no memory of its own: the descriptor is
+/// closed by the exec, but a path that begins with a slash needs none. What it could execute would be under the same filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exec {
+    /// The descriptor of the image.
+    pub image: u32,
+    /// Where the empty path lies.
+    pub path: u64,
+}
 
 /// One instruction: `struct sock_filter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +113,7 @@ const KILL: u32 = 0x8000_0000;
 const TRAP: u32 = 0x0003_0000;
 
 const PR_GET_SECCOMP: u32 = 21;
+const AT_EMPTY_PATH: u32 = 0x1000;
 const PROT_EXEC: u32 = 4;
 /// MAP_TYPE | MAP_ANONYMOUS | MAP_HUGETLB, and of these MAP_PRIVATE | MAP_ANONYMOUS.
 const MAP_KIND: u32 = 0x4_002f;
@@ -143,6 +157,8 @@ pub enum Denial {
 enum Test {
     /// All its 64 bits are this value's.
     Is(u32),
+    /// It is this address.
+    At(u64),
     /// All its 64 bits are one of these.
     Either(u32, u32),
     /// Of the bits of `mask` exactly these are set; the upper half does not matter.
@@ -180,6 +196,19 @@ impl Program {
         let mut program = Self::new(denial);
         program.finish(lockdown, allowed, refused, pid);
         Some(program)
+    }
+
+    /// The filter that a program sets on its child, which then executes a handler under strict: what strict mode leaves, and that exec.
+    pub fn strict_until(exec: Exec) -> Self {
+        let mut program = Self::new(Denial::Death);
+        let tests = [
+            (0, Test::Is(exec.image)),
+            (1, Test::At(exec.path)),
+            (4, Test::Is(AT_EMPTY_PATH)),
+        ];
+        program.test(Syscall::EXECVEAT, &tests, KILL);
+        program.finish(Lockdown::Strict, STRICT, Syscalls::NONE, 0);
+        program
     }
 
     /// One that has looked at the convention, and has the number at hand.
@@ -316,13 +345,8 @@ impl Program {
             let at = ARGUMENTS.saturating_add(argument.saturating_mul(8));
             left = left.saturating_sub(test.length());
             match *test {
-                Test::Is(value) => {
-                    self.push(Instruction::load(at));
-                    let fails = left.saturating_add(2);
-                    self.push(Instruction::new(JUMP_EQUAL, 0, fails, value));
-                    self.push(Instruction::load(at.saturating_add(4)));
-                    self.push(Instruction::new(JUMP_EQUAL, 0, left, 0));
-                }
+                Test::Is(value) => self.is(at, value.into(), left),
+                Test::At(address) => self.is(at, address, left),
                 Test::Either(one, other) => {
                     self.push(Instruction::load(at));
                     self.push(Instruction::new(JUMP_EQUAL, 1, 0, one));
@@ -347,6 +371,16 @@ impl Program {
         self.push(Instruction::give(otherwise));
     }
 
+    /// All 64 bits of the argument at this offset are these; else `left` are skipped.
+    fn is(&mut self, at: u32, value: u64, left: u8) {
+        let (low, high) = (value as u32, (value >> 32) as u32);
+        self.push(Instruction::load(at));
+        let fails = left.saturating_add(2);
+        self.push(Instruction::new(JUMP_EQUAL, 0, fails, low));
+        self.push(Instruction::load(at.saturating_add(4)));
+        self.push(Instruction::new(JUMP_EQUAL, 0, left, high));
+    }
+
     /// The numbers of the set, run by run.
     fn list(&mut self, set: &Syscalls, verdict: u32) {
         let mut number = 0;
@@ -367,7 +401,7 @@ impl Test {
     /// Instructions.
     const fn length(self) -> u8 {
         match self {
-            Self::Is(_) => 4,
+            Self::Is(_) | Self::At(_) => 4,
             Self::Either(..) => 5,
             Self::Has { .. } | Self::HasNot { .. } => 3,
         }
@@ -393,6 +427,10 @@ mod tests {
     /// What the kernel's interpreter would say of this call.
     fn verdict(lockdown: Lockdown, convention: u32, number: u32, arguments: [u64; 6]) -> u32 {
         let program = Program::of(lockdown, PID).unwrap();
+        judge(&program, convention, number, arguments)
+    }
+
+    fn judge(program: &Program, convention: u32, number: u32, arguments: [u64; 6]) -> u32 {
         let word = |at: u32| match at {
             NUMBER => number,
             CONVENTION => convention,
@@ -428,6 +466,46 @@ mod tests {
 
     fn native(lockdown: Lockdown, call: Syscall, arguments: [u64; 6]) -> u32 {
         verdict(lockdown, AUDIT_ARCH_X86_64, call.number().into(), arguments)
+    }
+
+    #[test]
+    fn a_child_under_strict_has_one_exec() {
+        const EXEC: Exec = Exec {
+            image: 17,
+            path: 0x7fff_1234_5678,
+        };
+        let program = Program::strict_until(EXEC);
+        let exec = [17, EXEC.path, 1, 2, 0x1000, 3];
+        let verdict = |call: Syscall, arguments| {
+            judge(&program, AUDIT_ARCH_X86_64, call.number().into(), arguments)
+        };
+        assert_eq!(verdict(Syscall::EXECVEAT, exec), ALLOW);
+        for (argument, other) in [
+            (0, 16),
+            (0, 17 | 1 << 32),
+            (1, EXEC.path + 1),
+            (1, EXEC.path & 0xffff_ffff),
+            (4, 0),
+            (4, 0x1100),
+        ] {
+            let mut exec = exec;
+            exec[argument] = other;
+            assert_eq!(
+                verdict(Syscall::EXECVEAT, exec),
+                KILL,
+                "{argument}: {other:#x}"
+            );
+        }
+        for number in (0..Syscalls::END).map(Syscall::new) {
+            let allowed = match STRICT.contains(number) {
+                true => ALLOW,
+                false => KILL,
+            };
+            assert_eq!(verdict(number, [0; 6]), allowed, "{number:?}");
+        }
+        let status = [u64::from(PR_GET_SECCOMP), 0, 0, 0, 0, 0];
+        assert_eq!(verdict(Syscall::PRCTL, status), ALLOW);
+        assert_eq!(judge(&program, AUDIT_ARCH_X86_64 & 0xffff, 0, [0; 6]), KILL);
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! size. The first frame on a channel is the handler's *hello*: id [`HELLO_ID`], no payload. It
 //! promises that the handler has dropped its privileges; the host checks that for itself.
 //!
-//! A host that cannot set a filter on another process has the handler's runtime set it: such a handler is started with
+//! Where the filter can only be set once the handler runs, its runtime sets it: such a handler is started with
 //! [`ORDERS`] as its second argument, and gets the filter before its hello, as the payload of a frame with id [`HELLO_ID`].
 
 use core::ffi::CStr;

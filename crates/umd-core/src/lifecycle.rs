@@ -12,7 +12,7 @@
 //! ```
 
 use crate::error::Error;
-use crate::policy::{Budget, Instant, Permit, Policy};
+use crate::policy::{Budget, Instant, Permit, Policy, Span};
 use crate::status::Counters;
 
 /// Places in the queue of waiting callers.
@@ -143,14 +143,21 @@ pub struct Lifecycle<const SLOTS: usize> {
     starts: u64,
     workers: [Worker; SLOTS],
     budget: Budget,
+    /// No spare is started before.
+    spares_from: Instant,
     queue: Queue,
     /// Something changed that the caller at the front of the queue waits for.
     changed: bool,
+    /// How often something changed that spares wait for.
+    supply_changes: u64,
     /// What the operator is told; kept here so that one lock covers it.
     pub counters: Counters,
 }
 
 impl<const SLOTS: usize> Lifecycle<SLOTS> {
+    /// The least time between two spares that the host has nothing for.
+    const PAUSE: Span = Span::from_millis(10);
+
     /// A driver without an image. Workers and spares beyond `SLOTS` are not used.
     pub const fn new(policy: Policy) -> Self {
         const { assert!(SLOTS > 0, "a driver needs at least one slot") };
@@ -164,8 +171,10 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
                 start: 0,
             }; SLOTS],
             budget: Budget::new(),
+            spares_from: Instant::ZERO,
             queue: Queue::new(),
             changed: false,
+            supply_changes: 0,
             counters: Counters::new(),
         }
     }
@@ -198,6 +207,7 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     pub const fn loaded(&mut self) {
         self.image = true;
         self.changed = true;
+        self.supply_changed();
     }
 
     /// The image is taken away: nobody is admitted until there is another. Workers that are busy may finish;
@@ -272,12 +282,25 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
         Admission::Wait(Instant::NEVER)
     }
 
+    /// How often something has changed, other than the time, that [`replenish`](Self::replenish) goes by. A keeper of spares asks this,
+    /// *then* replenishes, and sleeps only while it is the same.
+    pub const fn supply_changes(&self) -> u64 {
+        self.supply_changes
+    }
+
+    const fn supply_changed(&mut self) {
+        self.supply_changes = self.supply_changes.wrapping_add(1);
+    }
+
     /// Should a worker be started off the callers' path? Then it is reserved, and
     /// [`ready`](Self::ready) puts it in service.
     pub fn replenish(&mut self, now: Instant) -> Supply {
         // Without a spare the next caller starts the worker, and hears why if that fails.
         if self.unloading || !self.image || self.policy.spares == 0 || !self.has(Slot::Vacant) {
             return Supply::Enough;
+        }
+        if self.spares_from > now {
+            return Supply::From(self.spares_from);
         }
         match self.budget.permit(now, &self.policy.restart) {
             Permit::From(instant) if instant <= now => match self.begin_start(Slot::Warming) {
@@ -304,8 +327,8 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
     /// The call on this worker is over. False: the worker was retired meanwhile; a reply counts all
     /// the same, so one that dies after each reply does not use up the budget.
     pub fn finished(&mut self, id: WorkerId, served: Served) -> bool {
-        if served == Served::Reply {
-            self.budget.served();
+        if served == Served::Reply && self.budget.served() {
+            self.supply_changed();
         }
         self.changed = true;
         self.step(id, Slot::Busy, Slot::Idle)
@@ -326,12 +349,21 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
         news
     }
 
+    /// The worker could not be made, for want of something that is not its own. Nobody is blamed, but spares are not tried again at
+    /// once, which would go on for as long as it is wanting.
+    pub fn starved(&mut self, id: WorkerId, now: Instant) {
+        self.retire(id);
+        let pause = self.policy.restart.backoff.max(Self::PAUSE);
+        self.spares_from = now.after(pause);
+    }
+
     /// The worker is taken out of service without blame. True where it was in service.
     pub fn retire(&mut self, id: WorkerId) -> bool {
         match self.worker(id) {
             Some(worker) if worker.slot != Slot::Vacant => {
                 worker.slot = Slot::Vacant;
                 self.changed = true;
+                self.supply_changed();
                 true
             }
             _ => false,
@@ -345,7 +377,9 @@ impl<const SLOTS: usize> Lifecycle<SLOTS> {
             worker.slot = Slot::Vacant;
         }
         self.budget = Budget::new();
+        self.spares_from = Instant::ZERO;
         self.changed = true;
+        self.supply_changed();
     }
 
     /// The driver goes away: every worker is retired, and nobody is admitted any more.
@@ -479,7 +513,7 @@ const _: () = assert!(QUEUE_CAPACITY == u64::BITS as usize);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{RestartPolicy, Span};
+    use crate::policy::RestartPolicy;
 
     fn one() -> Lifecycle<1> {
         let mut lifecycle = Lifecycle::new(Policy::DEFAULT);

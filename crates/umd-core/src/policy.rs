@@ -221,9 +221,11 @@ impl Budget {
         }
     }
 
-    /// A handler answered: what came before is forgiven.
-    pub const fn served(&mut self) {
+    /// A handler answered: what came before is forgiven. False: there was nothing.
+    pub const fn served(&mut self) -> bool {
+        let forgiven = self.deaths > 0;
         self.deaths = 0;
+        forgiven
     }
 
     /// A handler died.

@@ -657,6 +657,22 @@ fn spares_that_fail_are_charged_and_stop_at_the_pause() {
 }
 
 #[test]
+fn spares_that_the_host_has_nothing_for_are_tried_later_and_nobody_is_blamed() {
+    let host = two_and_a_spare();
+    for _ in 0..9 {
+        host.birth(Birth::Exec(Errno::EMFILE));
+    }
+    for tries in 1..=9 {
+        let again = replenish(&host);
+        let pause = RestartPolicy::DEFAULT.backoff;
+        assert_eq!(again, host.now().after(pause), "after {tries}");
+        host.pass(pause.as_millis());
+    }
+    replenish(&host);
+    assert_eq!((host.made(), host.living()), (3, 3));
+}
+
+#[test]
 fn a_restart_while_a_spare_starts_lets_it_go() {
     let host = two_and_a_spare();
     host.birth(Birth::Meanwhile(Happening::Restart));

@@ -18,6 +18,8 @@ use umd_core::policy::{Instant, Policy, RestartPolicy, Span};
 const BUDGET: u32 = 3;
 const WINDOW_MS: u64 = 50;
 const BACKOFF_MS: u64 = 4;
+/// The least that spares wait that the host has nothing for.
+const PAUSE_MS: u64 = 10;
 const BACKOFF_MAX_MS: u64 = 6;
 const QUEUE_MAX: usize = 4;
 
@@ -58,6 +60,8 @@ enum Step {
     /// A process does nothing until a deadline kills it.
     Hang(Who),
     Retire(Who),
+    /// It could not be made, and that is nobody's fault.
+    Starve(Who),
     Restart,
     /// The image is taken away.
     Withdraw,
@@ -87,6 +91,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => who().prop_map(Step::Die),
         2 => who().prop_map(Step::Hang),
         1 => who().prop_map(Step::Retire),
+        1 => who().prop_map(Step::Starve),
         1 => Just(Step::Restart),
         1 => Just(Step::Withdraw),
         1 => Just(Step::Load),
@@ -136,6 +141,14 @@ struct Waiting {
     woken: bool,
 }
 
+/// Who starts spares, and had nothing to do.
+#[derive(Clone, Copy, Debug)]
+struct Keeper {
+    /// It sleeps until then, or until what it goes by has changed more often.
+    until: Instant,
+    changes: u64,
+}
+
 #[derive(Debug)]
 struct Model {
     workers: usize,
@@ -152,6 +165,9 @@ struct Model {
     gone: Vec<Ticket>,
     /// Deaths in a row, when they came.
     deaths_ms: Vec<u64>,
+    /// No spare before.
+    spares_from_ms: u64,
+    keeper: Option<Keeper>,
 }
 
 /// What the budget says.
@@ -314,6 +330,7 @@ impl Model {
             && !self.unloading
             && self.spares > 0
             && self.living.len() < self.processes
+            && self.now_ms >= self.spares_from_ms
             && self.verdict() == Verdict::Now
     }
 
@@ -365,10 +382,13 @@ fn run<const SLOTS: usize>(workers: usize, spares: usize, history: &[Step]) -> S
         queue: VecDeque::new(),
         gone: Vec::new(),
         deaths_ms: Vec::new(),
+        spares_from_ms: 0,
+        keeper: None,
     };
     for step in history {
         take(&mut real, &mut model, step, &mut sights);
         wake(&mut real, &mut model);
+        wake_the_keeper(&real, &model);
         compare(&mut real, &model);
         sights.insert(model.state().name());
     }
@@ -450,7 +470,16 @@ fn take<const SLOTS: usize>(
             }
         }
         Step::Replenish => {
+            let changes = real.supply_changes();
             let supply = real.replenish(at(model.now_ms));
+            let asleep = |until| Some(Keeper { until, changes });
+            model.keeper = match supply {
+                // It ends.
+                _ if real.is_unloading() => None,
+                Supply::Enough => asleep(Instant::NEVER),
+                Supply::From(instant) => asleep(instant),
+                Supply::Start(_) => None,
+            };
             let wanted = model.wants_a_spare();
             assert_eq!(matches!(supply, Supply::Start(_)), wanted);
             if let Supply::From(instant) = supply {
@@ -497,10 +526,19 @@ fn take<const SLOTS: usize>(
                 assert_eq!(real.retire(id), model.remove(id));
             }
         }
+        Step::Starve(who) => {
+            if let Some(id) = model.pick(who) {
+                real.starved(id, at(model.now_ms));
+                model.remove(id);
+                model.spares_from_ms = model.now_ms + PAUSE_MS.max(BACKOFF_MS);
+                sights.insert("starved");
+            }
+        }
         Step::Restart => {
             real.restart();
             model.living.clear();
             model.deaths_ms.clear();
+            model.spares_from_ms = 0;
         }
         Step::Withdraw => {
             real.withdrawn();
@@ -545,6 +583,15 @@ fn wake<const SLOTS: usize>(real: &mut Lifecycle<SLOTS>, model: &mut Model) {
         front.woken |= woken.is_some();
         let asleep = !front.woken && at(model.now_ms) < front.until;
         assert!(!(asleep && may_go), "the caller at the front sleeps on");
+    }
+}
+
+/// Whoever starts spares does not sleep while there is one to start, nor when it is to end.
+fn wake_the_keeper<const SLOTS: usize>(real: &Lifecycle<SLOTS>, model: &Model) {
+    if let Some(keeper) = model.keeper {
+        let asleep = real.supply_changes() == keeper.changes && at(model.now_ms) < keeper.until;
+        let has_work = model.wants_a_spare() || model.unloading;
+        assert!(!(asleep && has_work), "the keeper of spares sleeps on");
     }
 }
 
@@ -657,6 +704,7 @@ fn random_histories_come_upon_everything() {
         "refuse: not loaded",
         "queue full",
         "spare",
+        "starved",
         "stale death",
     ]
     .into();

@@ -29,7 +29,8 @@
 //!    under lockdown.
 //! 4. The hello goes out; then one request after the other is read, served and answered.
 //!
-//! Where a launcher was there before (under any other lockdown than strict), the second step finds nothing left to do.
+//! Where a filter is there already (in the kernel under any other lockdown than strict, in a program under strict), the second step finds
+//! nothing left to do.
 //!
 //! # With the standard library
 //!

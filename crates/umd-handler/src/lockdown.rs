@@ -36,7 +36,7 @@ impl Orders {
 }
 
 /// Drops groups, gid and uid, and with them all capabilities; then asks for strict mode, or sets the filter that the host
-/// sends. Does nothing where a launcher has set a filter before: there is nothing left to give up then, and to ask for it
+/// sends. Does nothing where a filter was set before the exec: there is nothing left to give up then, and to ask for it
 /// would be a denied call.
 ///
 /// Ends the process where a filter was promised and none came, or it could not be set.

@@ -130,7 +130,7 @@ pub fn seccomp_strict() -> Result<(), Errno> {
     outcome(unsafe { syscall(PRCTL, [PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0, 0]) }).map(drop)
 }
 
-/// Is a filter in force? Then a launcher has been here, and there is nothing left to give up.
+/// Is a filter in force? Then whoever has executed this has set it, and there is nothing left to give up.
 pub fn is_filtered() -> bool {
     // SAFETY: no memory is touched.
     let mode = outcome(unsafe { syscall(PRCTL, [PR_GET_SECCOMP, 0, 0, 0, 0, 0]) });

@@ -97,7 +97,7 @@ impl Keyring {
         let mut rest = &binary[..];
         let (mut added, mut number) = (Added::default(), 0);
         while !rest.is_empty() {
-            let (keys, next) = self.split(rest)?;
+            let (keys, next) = self.front(rest)?;
             for place in keys {
                 let key = place_of(place, rest).and_then(|bytes| self.read_key(bytes));
                 match key {
@@ -115,7 +115,7 @@ impl Keyring {
     }
 
     /// The keys at the front of a keyring, and where to go on behind them.
-    fn split(&self, ring: &[u8]) -> Result<(Vec<Place>, usize), Error> {
+    fn front(&self, ring: &[u8]) -> Result<(Vec<Place>, usize), Error> {
         let piece = ring.get(..INPUT_MAX).unwrap_or(ring);
         let reply = self.reader.ask(Request::Ring, piece)?;
         let keys = Ring::decode(&reply, piece.len()).map_err(|_| Refusal::Reply)?;
@@ -179,7 +179,7 @@ impl Keyring {
         Ok(Message { signed, data })
     }
 
-    fn read_key(&self, binary: &[u8]) -> Result<Key, Error> {
+    pub(crate) fn read_key(&self, binary: &[u8]) -> Result<Key, Error> {
         let primary = key::primary(binary, &RustCrypto)?;
         let reply = self.reader.ask(Request::Key(primary.fingerprint), binary)?;
         let mut room = [None; SUBKEYS_MAX];

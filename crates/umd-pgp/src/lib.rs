@@ -18,12 +18,16 @@ mod crypto;
 mod error;
 mod key;
 mod keyring;
+mod minimize;
 mod package;
 mod reader;
+mod split;
 
 pub use crypto::RustCrypto;
 pub use error::Error;
 pub use key::{Key, PublicKey};
 pub use keyring::{Added, Keyring, Message, Signed};
+pub use minimize::Minimized;
 pub use package::{Package, Payload};
 pub use pgp_rules::{Fingerprint, Refusal, State};
+pub use split::Split;

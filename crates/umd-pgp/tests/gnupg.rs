@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Keys and signatures that GnuPG makes, and what it says of them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -40,6 +41,15 @@ fn signs(gpg: &Gpg, fingerprint: &str, signer: &str) {
         forged[0] ^= 1;
         let refused = Err(Error::Refused(Refusal::BadSignature));
         assert_eq!(keys.verify(&signature, &forged), refused);
+        // A digest's begin is in the signature, so what is over something else is found out by that; not so what is no signature.
+        if signature[0] & 0x80 != 0 {
+            for back in [1, 20] {
+                let mut forged = signature.clone();
+                let place = forged.len() - back;
+                forged[place] ^= 1;
+                assert_eq!(keys.verify(&forged, TEXT), refused, "{signer}");
+            }
+        }
         // How lines end matters to those that are over bytes.
         let dos = String::from_utf8(TEXT.to_vec())
             .unwrap()
@@ -151,7 +161,9 @@ fn subkeys_that_sign_and_others() {
     // Its primary key may not sign data, and the one that has expired not any more.
     let mut keys = keyring();
     keys.add(&gpg.export(&fingerprint)).unwrap();
-    let expired = listing.subkeys[2].fingerprint.as_str();
+    let has_expired = |subkey: &&support::Line| subkey.expires == Some(NOW - 800);
+    let expired = listing.subkeys.iter().find(has_expired).unwrap();
+    let expired = &expired.fingerprint;
     let time = format!("--faked-system-time={}!", NOW - 850);
     let signature = gpg.run(
         &[
@@ -349,4 +361,170 @@ fn a_keyring_of_several_keys() {
     others.add(&gpg.export("two")).unwrap();
     let nobody = Err(Error::Refused(Refusal::BadSignature));
     assert_eq!(others.verify(&signature, TEXT), nobody);
+}
+
+#[test]
+fn signatures_have_their_time() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("in time", "ed25519", "sign", "never");
+    let key = gpg.export(&fingerprint);
+    let mut keys = keyring();
+    keys.add(&key).unwrap();
+    let sign = |time: u64, more: &[&str]| {
+        let time = format!("--faked-system-time={time}!");
+        gpg.run(&[&[&time[..]], more, &["--detach-sign"]].concat(), TEXT)
+    };
+    for (signature, result) in [
+        (
+            sign(NOW - 500, &["--default-sig-expire", "seconds=600"]),
+            Ok(()),
+        ),
+        (
+            sign(NOW - 500, &["--default-sig-expire", "seconds=400"]),
+            Err(Refusal::SignatureExpired),
+        ),
+        (
+            sign(
+                NOW - 2000,
+                &["--ignore-time-conflict", "--ignore-valid-from"],
+            ),
+            Err(Refusal::SignatureTime),
+        ),
+    ] {
+        let verified = keys.verify(&signature, TEXT).map(|_| ());
+        assert_eq!(verified, result.map_err(Error::Refused));
+    }
+    // A key of the future is none yet.
+    keys.set_time(std::time::UNIX_EPOCH + std::time::Duration::from_secs(NOW - 1001));
+    let refused = Err(Error::Refused(Refusal::KeyFuture));
+    assert_eq!(keys.add(&key).map(|_| ()), refused);
+}
+
+#[test]
+fn what_is_critical_and_not_known() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("notes", "ed25519", "sign", "never");
+    let mut keys = keyring();
+    keys.add(&gpg.export(&fingerprint)).unwrap();
+    let sign = |notation: &str| gpg.run(&["--sig-notation", notation, "--detach-sign"], TEXT);
+    keys.verify(&sign("note@x=of no matter"), TEXT).unwrap();
+    assert_eq!(
+        keys.verify(&sign("!note@x=to be understood"), TEXT),
+        Err(Error::Refused(Refusal::Critical))
+    );
+}
+
+#[test]
+fn an_armor_that_was_damaged() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("armored", "ed25519", "sign", "never");
+    let armored = gpg.run(&["--armor", "--export", &fingerprint], &[]);
+    let mut keys = keyring();
+    keys.add(&armored).unwrap();
+    let signature = gpg.run(&["--armor", "--detach-sign"], TEXT);
+    // In the middle of the checksum, which is the last line but one.
+    let sum = armored.iter().rposition(|byte| *byte == b'=').unwrap() + 2;
+    let mut damaged = armored.clone();
+    damaged[sum] = if damaged[sum] == b'A' { b'B' } else { b'A' };
+    assert_eq!(
+        keys.add(&damaged).map(|_| ()),
+        Err(Error::Refused(Refusal::Malformed))
+    );
+    // A signature is no key, nor the other way round.
+    let not_this = Error::Refused(Refusal::NotMine);
+    assert_eq!(keys.add(&signature).map(|_| ()), Err(not_this));
+    assert_eq!(keys.verify(&armored, TEXT), Err(not_this));
+}
+
+#[test]
+fn a_key_without_what_others_say() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("well known", "ed25519", "sign", "never");
+    gpg.add_subkey(&fingerprint, "ed25519", "sign", "never");
+    let alone = gpg.export(&fingerprint);
+    for number in 0..3 {
+        let friend = gpg.make(&format!("friend {number}"), "ed25519", "sign", "never");
+        gpg.run(
+            &[
+                "--yes",
+                "--local-user",
+                &friend,
+                "--quick-sign-key",
+                &fingerprint,
+            ],
+            &[],
+        );
+    }
+    let whole = gpg.export(&fingerprint);
+    assert!(whole.len() > alone.len());
+    let mut keys = keyring();
+    let small = keys.minimize(&whole).unwrap();
+    assert_eq!((small.foreign, small.others), (3, 0));
+    // As it was when nobody had signed it, but for the heads of its packets.
+    assert_eq!(Gpg::listing(&small.key), Gpg::listing(&alone));
+    let own = keys.add(&whole).unwrap().clone();
+    assert_eq!(keys.add(&small.key).unwrap(), &own);
+    assert_eq!(keys.minimize(&small.key).unwrap().key, small.key);
+}
+
+#[test]
+fn a_signature_in_parts() {
+    use p256::ecdsa::signature::hazmat::PrehashVerifier;
+    let gpg = Gpg::new();
+    let rsa = gpg.make("rsa", "rsa2048", "sign", "never");
+    let ecdsa = gpg.make("ecdsa", "nistp256/ecdsa", "sign", "never");
+    let edwards = gpg.make("ed25519", "ed25519", "sign", "never");
+    let keys = keyring();
+    let split = |key: &str| {
+        let user = [
+            "--local-user",
+            key,
+            "--digest-algo",
+            "SHA256",
+            "--detach-sign",
+        ];
+        keys.split(&gpg.run(&user, TEXT), TEXT)
+    };
+    let material = |key: &str| gpg.export(key);
+
+    let parts = split(&rsa).unwrap();
+    assert_eq!((parts.hash, parts.encoding), ("sha256", "pkcs1"));
+    let key = material(&rsa);
+    let public = pgp_rules::key::primary(&key, &umd_pgp::RustCrypto).unwrap();
+    let pgp_rules::Material::Rsa { n, e } = public.material else {
+        panic!("{public:?}")
+    };
+    let number = rsa::BigUint::from_bytes_be;
+    let public = rsa::RsaPublicKey::new(number(n), number(e)).unwrap();
+    let padding = rsa::Pkcs1v15Sign::new::<sha2::Sha256>();
+    public.verify(padding, &parts.digest, &parts.raw).unwrap();
+
+    // A number that is shorter, as one of 256 is: with a byte less in its packet, it is as long as the key all the same.
+    let mut short = gpg.run(&["--local-user", &rsa, "--detach-sign"], TEXT);
+    let number = short.len() - 256;
+    short[number + 1] = 0x80;
+    short[number - 2..number].copy_from_slice(&2040_u16.to_be_bytes());
+    short.remove(number);
+    assert_eq!(short[0], 0x89, "a header with two octets of length");
+    let length = (short.len() - 3) as u16;
+    short[1..3].copy_from_slice(&length.to_be_bytes());
+    let parts = keys.split(&short, TEXT).unwrap();
+    assert_eq!(
+        (parts.raw.len(), parts.raw[0], parts.raw[1]),
+        (256, 0, 0x80)
+    );
+
+    let parts = split(&ecdsa).unwrap();
+    assert_eq!((parts.hash, parts.encoding), ("sha256", "x962"));
+    let key = material(&ecdsa);
+    let public = pgp_rules::key::primary(&key, &umd_pgp::RustCrypto).unwrap();
+    let pgp_rules::Material::Ecdsa { point, .. } = public.material else {
+        panic!("{public:?}")
+    };
+    let public = p256::ecdsa::VerifyingKey::from_sec1_bytes(point).unwrap();
+    let signature = p256::ecdsa::Signature::from_der(&parts.raw).unwrap();
+    public.verify_prehash(&parts.digest, &signature).unwrap();
+
+    let refused = Err(Error::Refused(Refusal::SignatureUnsupported));
+    assert_eq!(split(&edwards), refused);
 }

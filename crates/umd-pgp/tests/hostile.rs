@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A handler that lies about a key: what it cannot have believed, and the four things that it can do.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -7,8 +8,8 @@ use pgp_proto::{Entry, Key, LIST_HEADER_LEN, List, Object, Place, Subject};
 use pgp_rules::key::{SUBKEYS_MAX, VERIFICATIONS_MAX};
 use proptest::prelude::*;
 use std::sync::LazyLock;
-use support::{Gpg, Judged, NOW, judge, judge_reply, reply};
-use umd_pgp::Refusal;
+use support::{Gpg, Judged, NOW, judge, judge_reply, packets, reply};
+use umd_pgp::{Refusal, RustCrypto, State};
 
 /// A key of somebody's, and behind it, in a packet of a kind that nobody reads, another's key.
 struct Input {
@@ -136,7 +137,7 @@ fn the_truth() {
         .iter()
         .map(|(_, state)| state.revoked)
         .collect();
-    assert_eq!(revoked, [false, false, true]);
+    assert_eq!(revoked, [true, false, false]);
     assert_eq!(INPUT.truth.state.expires, Some(NOW - 10 + 864_000));
     is_within_the_truth(&INPUT.truth);
 }
@@ -246,6 +247,139 @@ fn signatures_are_about_what_they_were_made_for() {
 }
 
 #[test]
+fn a_subkey_that_signs_has_to_agree() {
+    let honest = honest();
+    let agreeing: Vec<usize> = (0..honest.len())
+        .filter(
+            |number| matches!(&honest[*number], Entry::Signature(claim) if claim.back.is_some()),
+        )
+        .collect();
+    assert_eq!(agreeing.len(), 3);
+    let back = |number: usize| match &honest[number] {
+        Entry::Signature(claim) => claim.back,
+        _ => None,
+    };
+    // Without the subkey's word, with what is no signature, and with the word of a signature about something else.
+    let first = agreeing[0];
+    let mut cut = back(first).unwrap();
+    cut.body.len -= 1;
+    cut.parts.lens[1] -= 1;
+    let mut elsewhere = back(first).unwrap();
+    elsewhere.body = honest[first].body();
+    for (other, why) in [
+        (None, Refusal::NoBackSignature),
+        (Some(cut), Refusal::Number),
+        (Some(elsewhere), Refusal::NoBackSignature),
+    ] {
+        let mut lie = honest.clone();
+        if let Entry::Signature(claim) = &mut lie[first] {
+            claim.back = other;
+        }
+        let judged = believed(&lie);
+        assert_eq!(judged.left_out, Some(why));
+        assert_eq!(judged.subkeys, INPUT.truth.subkeys[..2]);
+    }
+    // What one subkey says is not another's word.
+    let mut swapped = INPUT.bytes.clone();
+    let (from, to) = (back(first).unwrap(), back(agreeing[2]).unwrap());
+    let range = |object: Object| object.body.at as usize..object.body.end() as usize;
+    assert_eq!(from.body.len, to.body.len, "both are of Ed25519");
+    swapped.copy_within(range(to), from.body.at as usize);
+    let judged = judge_reply(&swapped, &written(&honest)).unwrap();
+    assert_eq!(judged.left_out, Some(Refusal::BadSignature));
+    assert_eq!(judged.subkeys, INPUT.truth.subkeys[..2]);
+}
+
+#[test]
+fn a_revocation_binds_nothing() {
+    let mut lie = honest();
+    let revocation = lie
+        .iter()
+        .position(|entry| INPUT.bytes[entry.body().at as usize + 1] == 0x28)
+        .unwrap();
+    // Its subkey's other signature lies before it or behind it.
+    let binding = match lie[revocation - 1] {
+        Entry::Signature(_) => revocation - 1,
+        _ => revocation + 1,
+    };
+    lie.remove(binding);
+    let judged = believed(&lie);
+    assert_eq!(judged.left_out, Some(Refusal::NoSelfSignature));
+    assert_eq!(judged.subkeys, INPUT.truth.subkeys[1..]);
+}
+
+#[test]
+fn a_key_that_is_taken_for_ones_own_takes_nothing_from_its_owner() {
+    let gpg = Gpg::new();
+    let owner = gpg.make("owner", "ed25519", "sign", "never");
+    let key = gpg.export(&owner);
+    let packet = gpg.run(&["--detach-sign"], b"data");
+    // An old header with one octet of length.
+    let signature = pgp_rules::data::signature(&packet[2..]).unwrap();
+    let mut hashing = signature.hashing(&RustCrypto).unwrap();
+    hashing.update(b"data").unwrap();
+    let hashed = hashing.finish().unwrap();
+    let body = pgp_rules::packet::primary(&key).unwrap();
+    let good = State {
+        expires: None,
+        revoked: false,
+        signs: true,
+    };
+    let expired = State {
+        expires: Some(1),
+        ..good
+    };
+    let check = |states: &[State]| {
+        let keys = states.iter().enumerate();
+        let keys = keys.map(|(number, state)| (body, *state, number));
+        pgp_rules::data::check_any(&hashed, keys, &RustCrypto, NOW).map(|(number, _)| number)
+    };
+    assert_eq!(check(&[good, expired]), Ok(0));
+    assert_eq!(check(&[expired, good]), Ok(1));
+    let revoked = State {
+        revoked: true,
+        ..good
+    };
+    assert_eq!(check(&[expired, revoked]), Err(Refusal::KeyExpired));
+    assert_eq!(check(&[]), Err(Refusal::BadSignature));
+}
+
+#[test]
+fn a_signature_about_a_key_is_none_over_data() {
+    let input = &INPUT.bytes;
+    let (key, name) = (packets(input)[0], packets(input)[1]);
+    let claim = honest()
+        .into_iter()
+        .find(|entry| matches!(entry, Entry::Signature(_)))
+        .unwrap();
+    let body = claim.body().of(input).unwrap();
+    // What it is over, as if that were data.
+    let mut data = vec![0x99];
+    data.extend(((key.end - key.body) as u16).to_be_bytes());
+    data.extend(&input[key.body..key.end]);
+    data.push(0xb4);
+    data.extend(((name.end - name.body) as u32).to_be_bytes());
+    data.extend(&input[name.body..name.end]);
+    let public = pgp_rules::key::primary(input, &RustCrypto).unwrap();
+    let mut hashing = pgp_rules::Signature::read(body)
+        .unwrap()
+        .hashing(&RustCrypto)
+        .unwrap();
+    hashing.update(&data).unwrap();
+    assert!(
+        hashing
+            .finish()
+            .unwrap()
+            .verify(&public, &RustCrypto)
+            .is_ok()
+    );
+    assert_eq!(
+        pgp_rules::data::signature(body),
+        Err(Refusal::SignatureType)
+    );
+}
+
+#[test]
 fn places_outside_of_the_input() {
     for number in 0..honest().len() {
         for (at, len) in [(u32::MAX, 1), (0, u32::MAX), (INPUT.bytes.len() as u32, 1)] {
@@ -318,7 +452,8 @@ fn what_a_liar_can_do() {
     let mut rest = honest.clone();
     rest.drain(begin..=begin + count);
     let fewer = believed(&rest);
-    assert_eq!(fewer.subkeys, INPUT.truth.subkeys[1..]);
+    // The one that lies first is the oldest.
+    assert_eq!(fewer.subkeys, INPUT.truth.subkeys[..2]);
 }
 
 #[test]
@@ -331,11 +466,28 @@ fn more_subkeys_than_there_is_room_for() {
     let judged = judge(&gpg.export(&owner)).unwrap();
     assert_eq!(judged.subkeys.len(), SUBKEYS_MAX);
     assert_eq!(judged.left_out, Some(Refusal::Room));
-    // That took 1 + 2 * 17 verifications; with twice as many there are too many.
+    // With twice as many there are not even verifications left, and the newest are there all the same.
     for _ in 0..SUBKEYS_MAX {
         gpg.add_subkey(&owner, "ed25519", "sign", "never");
     }
-    const { assert!(1 + 2 * (2 * SUBKEYS_MAX as u32 + 1) > VERIFICATIONS_MAX) };
+    let more = judge(&gpg.export(&owner)).unwrap();
+    assert_eq!(more.subkeys.len(), SUBKEYS_MAX);
+    assert_eq!(more.left_out, Some(Refusal::TooManySignatures));
+    assert_ne!(more.subkeys, judged.subkeys);
+}
+
+#[test]
+fn more_user_ids_than_there_are_verifications() {
+    let gpg = Gpg::new();
+    let owner = gpg.make("many names 0", "ed25519", "sign", "never");
+    let add = |number| {
+        let user_id = format!("many names {number}");
+        gpg.run_at(NOW - 900 + number, &["--quick-add-uid", &owner, &user_id]);
+    };
+    (1..u64::from(VERIFICATIONS_MAX)).for_each(add);
+    let judged = judge(&gpg.export(&owner)).unwrap();
+    assert_eq!(judged.user_id.as_deref(), Some(&b"many names 63"[..]));
+    add(VERIFICATIONS_MAX.into());
     assert_eq!(judge(&gpg.export(&owner)), Err(Refusal::TooManySignatures));
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Version 6, which Debian's GnuPG does not have: the samples of RFC 9580, appendix A, and keys that rPGP makes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pgp::composed::{DetachedSignature, KeyType, SecretKeyParamsBuilder, SubkeyParamsBuilder};
 use pgp::crypto::ecc_curve::ECCCurve;
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::ser::Serialize;
 use pgp::types::{KeyDetails, KeyVersion, Password};
-use umd_pgp::{Error, Keyring, Refusal};
+use umd_pgp::{Error, Keyring, Refusal, RustCrypto};
 
 const CERTIFICATE: &[u8] = include_bytes!("data/v6-certificate.asc");
 const CLEARTEXT: &[u8] = include_bytes!("data/v6-cleartext.asc");
@@ -113,4 +114,30 @@ fn what_a_program_does_not_verify() {
     let curve = KeyType::ECDSA(ECCCurve::Secp256k1);
     let [key, ..] = made(KeyVersion::V4, curve, HashAlgorithm::Sha256);
     assert_eq!(Keyring::new().unwrap().add(&key).map(|_| ()), refused);
+}
+
+#[test]
+fn signatures_are_of_their_keys_version() {
+    use pgp_rules::{PublicKey, data, packet};
+    let ed25519 = (KeyType::Ed25519, HashAlgorithm::Sha256);
+    let [key, _, signature] = made(KeyVersion::V4, ed25519.0, ed25519.1);
+    let body = packet::primary(&key).unwrap();
+    // The same numbers as a key of version 6, which has their length in front.
+    let mut other = vec![6];
+    other.extend(&body[1..6]);
+    other.extend([0, 0, 0, 32]);
+    other.extend(&body[6..]);
+    let read = |body| PublicKey::read(body, &RustCrypto).unwrap();
+    let (own, other) = (read(body), read(&other));
+    assert_eq!(own.material, other.material);
+    // A new header with one octet of length.
+    let signature = data::signature(&signature[2..]).unwrap();
+    let mut hashing = signature.hashing(&RustCrypto).unwrap();
+    hashing.update(TEXT).unwrap();
+    let hashed = hashing.finish().unwrap();
+    assert!(hashed.verify(&own, &RustCrypto).is_ok());
+    assert_eq!(
+        hashed.verify(&other, &RustCrypto),
+        Err(Refusal::BadSignature)
+    );
 }

@@ -339,14 +339,9 @@ impl Behaviour {
     }
 }
 
-/// Nothing is left that it could take a number for.
-const NO_DESCRIPTORS: &str = "it may close a descriptor, but has no other in its place";
-
-/// It gives up nothing.
-const UNFILTERED: &str = "it has not set the filter that it was sent: that is seen, or it takes it for a request and ends";
-
-/// It is confined before its first instruction, and the attempt fails.
-const CONFINED: &str = "confined before its first instruction, it serves as any other";
+/// What it tries before its hello it is denied.
+const FILTERED: &str =
+    "its filter is in force before its first instruction: what is denied is its end";
 
 macro_rules! told {
     ($($call:literal => $($errno:ident)|+),* $(,)?) => {
@@ -364,8 +359,8 @@ const UNWELCOME: Option<Contained> =
 /// The host's checks refuse it.
 const REFUSED: Option<Contained> = fails(&[Outcome::Error(EPERM)]);
 
-/// The same, or the handler has ended before anybody looked.
-const NO_FILTER: Option<Contained> = fails(&[Outcome::Error(EPERM), Outcome::Error(ECONNREFUSED)]);
+/// It has ended before its hello.
+const ENDED: Option<Contained> = fails(&[Outcome::Error(ECONNREFUSED)]);
 
 /// All of them.
 pub const MATRIX: &[Behaviour] = &[
@@ -399,10 +394,7 @@ pub const MATRIX: &[Behaviour] = &[
     start("says half a hello, then nothing", Start::HelloHang, LATE),
     start("says hello twice", Start::HelloTwice, UNWELCOME),
     start("says hello for ever", Start::HelloEndless, UNWELCOME),
-    start("executes itself over and over", Start::Exec, LATE).in_programs(
-        answered(&[X], Fate::Lives),
-        "its image has no name, so it finds none to execute",
-    ),
+    start("executes itself over and over", Start::Exec, LATE).in_programs(ENDED, FILTERED),
     start(
         "closes its channel before its hello",
         Start::Closes,
@@ -413,47 +405,42 @@ pub const MATRIX: &[Behaviour] = &[
         Start::Stop,
         answered(&[X], Fate::Lives),
     )
-    .in_programs(LATE, "it is not process 1 of its own, so a signal to itself arrives"),
+    .in_programs(ENDED, FILTERED),
     start(
         "kills itself before its hello",
         Start::Kill,
         answered(&[X], Fate::Lives),
     )
-    .in_programs(
-        fails(&[Outcome::Error(ECONNREFUSED)]),
-        "it is not process 1 of its own, so a signal to itself arrives",
-    ),
+    .in_programs(ENDED, FILTERED),
     // What it should have given up by its hello.
-    start("claims to have dropped root", Start::Root, REFUSED).in_programs(NO_FILTER, UNFILTERED),
-    start("claims to have no capability", Start::Caps, REFUSED).in_programs(NO_FILTER, UNFILTERED),
+    start("claims to have dropped root", Start::Root, REFUSED).in_programs(ENDED, FILTERED),
+    start("claims to have no capability", Start::Caps, REFUSED).in_programs(ENDED, FILTERED),
     start("claims to have one thread", Start::Thread, REFUSED)
-        .in_programs(answered(&[X], Fate::Lives), CONFINED),
+        .in_programs(ENDED, FILTERED),
     start("claims to have no child", Start::Child, REFUSED)
-        .in_programs(answered(&[X], Fate::Lives), CONFINED),
+        .in_programs(ENDED, FILTERED),
     start("claims to have no other file", Start::File, REFUSED)
-        .in_programs(answered(&[X], Fate::Lives), NO_DESCRIPTORS),
+        .in_programs(ENDED, FILTERED),
     start("claims to have no ring of io_uring", Start::Ring, REFUSED)
-        .in_programs(answered(&[X], Fate::Lives), NO_DESCRIPTORS),
+        .in_programs(ENDED, FILTERED),
     start(
         "claims strict mode and has a filter",
         Start::Filter,
         REFUSED,
     )
-    .in_programs(
-        answered(&[X], Fate::Lives),
-        "its own filter cannot be told from the one that it was sent",
-    ),
+    .in_programs(ENDED, FILTERED),
     start(
         "claims strict mode and has none: put in it",
         Start::Lax,
         answered(&[X], Fate::Lives),
     )
-    .in_programs(NO_FILTER, UNFILTERED),
+    .in_programs(ENDED, FILTERED),
     start(
         "has no process beside it, much as it tries",
         Start::Sibling,
         answered(&[X], Fate::Lives),
-    ),
+    )
+    .in_programs(ENDED, FILTERED),
     // Reading.
     start(
         "exits after its hello",

@@ -5,12 +5,12 @@ use crate::driver::{Driver, SLOTS};
 use crate::error::BuildError;
 use crate::quarantine::Quarantine;
 use crate::start::Extras;
-use crate::time::span;
-use rustix::fd::OwnedFd;
+use crate::time::{duration, span};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 use umd_core::lifecycle::QUEUE_CAPACITY;
 use umd_core::lockdown::Lockdown as Profile;
-use umd_core::policy::{Policy, RestartPolicy};
+use umd_core::policy::{Policy, RestartPolicy as CorePolicy};
 use umd_core::syscall::Syscalls;
 
 /// What a handler gives up before it serves.
@@ -33,6 +33,64 @@ pub enum Namespaces {
     All,
     /// The same inside a user namespace, which ordinary users may make on most systems.
     WithUser,
+}
+
+/// How often, and how soon, a dead handler is replaced.
+///
+/// Deaths are counted *in a row*: a reply in between makes the count zero again. The first is followed by a start at once, the next
+/// by one after `backoff`, then after twice that, and so on up to `backoff_max`. After more than `budget` deaths the driver has
+/// failed.
+///
+/// ```
+/// use std::time::Duration;
+/// use umd::RestartPolicy;
+/// let patient = RestartPolicy {
+///     backoff_max: Duration::from_secs(30),
+///     ..RestartPolicy::unlimited()
+/// };
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// Deaths in a row that are forgiven.
+    pub budget: u32,
+    /// A death longer ago than this is forgotten, and so is a failure.
+    pub window: Duration,
+    /// The pause before the start that follows the second death in a row.
+    pub backoff: Duration,
+    /// The longest pause.
+    pub backoff_max: Duration,
+}
+
+impl RestartPolicy {
+    /// Never given up; pauses of 10 ms to 500 ms.
+    pub fn unlimited() -> Self {
+        Self::of(CorePolicy::UNLIMITED)
+    }
+
+    fn of(policy: CorePolicy) -> Self {
+        Self {
+            budget: policy.budget,
+            window: duration(policy.window),
+            backoff: duration(policy.backoff),
+            backoff_max: duration(policy.backoff_max),
+        }
+    }
+
+    fn in_core(self) -> CorePolicy {
+        CorePolicy {
+            budget: self.budget,
+            window: span(self.window),
+            backoff: span(self.backoff),
+            backoff_max: span(self.backoff_max),
+        }
+    }
+}
+
+impl Default for RestartPolicy {
+    /// Five deaths in a row within a minute; pauses of 100 ms to 5 s.
+    fn default() -> Self {
+        Self::of(CorePolicy::DEFAULT)
+    }
 }
 
 /// A description of a driver.
@@ -92,7 +150,7 @@ impl<'b> Builder<'b> {
 
     /// How often, and how soon, a dead handler is replaced; five deaths in a row within a minute by default.
     pub fn restart(mut self, restart: RestartPolicy) -> Self {
-        self.policy.restart = restart;
+        self.policy.restart = restart.in_core();
         self
     }
 

@@ -10,15 +10,19 @@ use crate::process::Process;
 use crate::quarantine::Quarantine;
 use crate::report::Report;
 use crate::spawner::{Spawner, errno};
-use crate::start::{Extras, Launched, Plan, States};
+use crate::start::{Extras, Plan, States};
 use crate::status::Status;
+use crate::sys::clone::Child;
 use crate::sys::fork::Origin;
 use crate::sys::signals::quiet_thread;
 use crate::time::{now, span, until};
 use crate::watch::Watch;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
+use rustix::net::{
+    AddressFamily, SendFlags, Shutdown, SocketFlags, SocketType, send, shutdown, socketpair,
+};
 use std::array;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
@@ -59,7 +63,7 @@ impl Driver {
         extras: Extras,
         quarantine: Option<Quarantine>,
     ) -> Result<Self, BuildError> {
-        let resources = BuildError::Resources;
+        let resources = BuildError::resources;
         let core = Arc::new(Core {
             name: name.into(),
             plan: Arc::new(Plan::new(name, blob, &policy, extras)?),
@@ -73,7 +77,6 @@ impl Driver {
                 #[cfg(feature = "tokio")]
                 wakers: [const { None }; QUEUE_CAPACITY],
                 living: 0,
-                changes: 0,
             }),
             turns: array::from_fn(|_| Condvar::new()),
             changed: Condvar::new(),
@@ -203,9 +206,19 @@ impl Driver {
         if self.at_home().is_err() {
             return Vec::new();
         }
-        let shared = self.core.lock();
-        let processes = shared.processes.iter().flatten();
-        processes.filter_map(|process| process.report()).collect()
+        let processes: Vec<_> = self
+            .core
+            .lock()
+            .processes
+            .iter()
+            .flatten()
+            .cloned()
+            .collect();
+        let plan = &self.core.plan;
+        processes
+            .iter()
+            .filter_map(|process| process.report(plan))
+            .collect()
     }
 
     /// What of its lockdown is in force on a handler that is in service; `None` where none is.
@@ -259,7 +272,7 @@ pub(crate) struct Core {
     shared: Mutex<Shared>,
     /// One a place in the queue.
     turns: [Condvar; QUEUE_CAPACITY],
-    /// A worker has left service, or the driver goes away: for the keeper, and for whoever waits for the end.
+    /// There may be a spare to start, for the keeper; or the last process is gone, for whoever waits for the end.
     changed: Condvar,
     quarantine: Option<Mutex<Quarantine>>,
 }
@@ -276,8 +289,6 @@ struct Shared {
     wakers: [Option<std::task::Waker>; QUEUE_CAPACITY],
     /// Processes that are not reaped yet, and those about to be made: one for each [`Living`].
     living: usize,
-    /// How often a worker has left service.
-    changes: u64,
 }
 
 impl Core {
@@ -292,8 +303,13 @@ impl Core {
     /// Changes the lifecycle, and wakes whoever may go on because of it.
     fn update<R>(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>) -> R) -> R {
         let mut shared = self.lock();
+        let before = shared.lifecycle.supply_changes();
         let result = change(&mut shared.lifecycle);
+        let supply_changed = shared.lifecycle.supply_changes() != before;
         self.wake(shared);
+        if supply_changed {
+            self.changed.notify_all();
+        }
         result
     }
 
@@ -350,7 +366,6 @@ impl Core {
         };
         // What it was denied, whoever asked it hears.
         shared.lifecycle.counters.exited(status, None);
-        shared.changes = shared.changes.wrapping_add(1);
         let discarded = shared.take(worker);
         self.wake(shared);
         self.changed.notify_all();
@@ -361,7 +376,6 @@ impl Core {
     fn end_all(&self, change: impl FnOnce(&mut Lifecycle<SLOTS>)) {
         let mut shared = self.lock();
         change(&mut shared.lifecycle);
-        shared.changes = shared.changes.wrapping_add(1);
         let processes: Vec<_> = shared
             .processes
             .iter_mut()
@@ -374,19 +388,55 @@ impl Core {
         self.changed.notify_all();
     }
 
+    /// The process that was made is this worker's.
+    fn adopt(
+        self: &Arc<Self>,
+        worker: WorkerId,
+        socket: Arc<OwnedFd>,
+        child: (Child, States),
+        living: Living,
+        deadline: Instant,
+    ) -> Launch {
+        let process = Process::new(self, worker, socket, child, living, deadline);
+        let mut shared = self.lock();
+        shared.lifecycle.counters.started();
+        let wanted = shared.lifecycle.knows(worker);
+        if let Some(slot) = shared.processes.get_mut(worker.slot())
+            && wanted
+        {
+            *slot = Some(process.clone());
+        }
+        drop(shared);
+        if let Err(errno) = self.watch.add(&process) {
+            // Nobody would see its end.
+            process.abort();
+            process.end_unseen();
+            // Whatever it is, it is not the handler's fault: the program may have closed a descriptor of ours.
+            let passing = matches!(errno, Errno::NOMEM | Errno::NOSPC);
+            return Err(not_executed(if passing { errno } else { Errno::AGAIN }));
+        }
+        self.watch.expect(deadline);
+        if !wanted {
+            process.abort();
+        }
+        process.send_filter(&self.plan);
+        Ok(process)
+    }
+
     /// The thread that starts spares, off the callers' path, until the driver goes away.
+    ///
+    /// It sleeps only while all is as it was before it looked for something to do; what changes, changes under the lock, and
+    /// is said afterwards. So no change can come between the look and the sleep.
     fn keep_spares(self: Arc<Self>) {
         loop {
-            let changes = self.lock().changes;
+            let before = self.lock().lifecycle.supply_changes();
             let again = exchange::replenish(&Caller::new(&self));
             let shared = self.lock();
             if shared.lifecycle.is_unloading() {
                 return;
             }
-            // Whatever was missed is seen a second later.
-            let pause = until(again).min(Duration::from_secs(1));
-            let same = |shared: &mut Shared| shared.changes == changes;
-            drop(self.changed.wait_timeout_while(shared, pause, same));
+            let same = |shared: &mut Shared| shared.lifecycle.supply_changes() == before;
+            drop(self.changed.wait_timeout_while(shared, until(again), same));
         }
     }
 }
@@ -412,8 +462,8 @@ struct Last {
     denied: Option<Denied>,
 }
 
-/// What comes back from the spawner.
-pub(crate) type Launch = Result<(Launched, Living), Errno>;
+/// What comes back from the spawner: a process that is about to say hello.
+pub(crate) type Launch = Result<Arc<Process>, StartError>;
 
 /// A process that is about to be made, or not reaped yet: whoever ends the driver waits until there is none.
 #[derive(Debug)]
@@ -468,63 +518,58 @@ impl<'c> Caller<'c> {
         *lock(&self.last) = Last { exit, denied };
     }
 
-    /// Has a process made; our end of its channel. `done` gets what came of it, in the spawner's thread, which kills a process that nobody
-    /// takes any more.
+    /// Has a process made that is this worker's, and has until then to say hello; our end of its channel. `done` gets what came of it, in
+    /// the spawner's thread; where it is nothing, the other end is closed.
     pub(crate) fn launch(
         &self,
+        worker: WorkerId,
+        deadline: Instant,
         done: impl FnOnce(Launch) + Send + 'static,
-    ) -> Result<OwnedFd, StartError> {
+    ) -> Result<Arc<OwnedFd>, StartError> {
         let flags = SocketFlags::CLOEXEC;
         let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None);
         let (ours, theirs) = pair
             .and_then(|(ours, theirs)| Ok((not_standard(ours)?, not_standard(theirs)?)))
             .map_err(not_executed)?;
-        let plan = self.core.plan.clone();
-        if let Some(filter) = plan.filter() {
+        if let Some(filter) = self.core.plan.filter() {
             // There is room for it: nothing was sent before.
             send(&ours, filter, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).map_err(not_executed)?;
         }
-        let spawner = &self.core.spawner;
+        let ours = Arc::new(ours);
+        let socket = ours.clone();
         let living = Living::new(self.core);
-        spawner.run(move |stack| {
-            let launched = plan.launch(&theirs, stack);
-            done(launched.map(|launched| (launched, living)));
+        let core = self.core.clone();
+        self.core.spawner.run(move |stack| {
+            // Whoever wanted it may have given up meanwhile.
+            if !core.lock().lifecycle.knows(worker) {
+                return;
+            }
+            let launched = core.plan.launch(&theirs, stack).map_err(not_executed);
+            let process = launched
+                .and_then(|child| core.adopt(worker, socket.clone(), child, living, deadline));
+            let failed = process.is_err();
+            done(process);
+            if failed {
+                // A copy of the other end may be open in a fork of the program.
+                let _ = shutdown(&*socket, Shutdown::Both);
+            }
         });
         Ok(ours)
     }
+}
 
-    /// The process that was made is this worker's, and has until then to say hello.
-    pub(crate) fn adopt(
-        &self,
-        worker: WorkerId,
-        socket: OwnedFd,
-        launched: Launch,
-        deadline: Instant,
-    ) -> Result<(Arc<Process>, States), StartError> {
-        let (launched, living) = launched.map_err(not_executed)?;
-        let (child, states) = launched.take().ok_or(StartError::Aborted)?;
-        let process = Process::new(self.core, worker, socket, child, living, deadline);
-        let mut shared = self.core.lock();
-        shared.lifecycle.counters.started();
-        let wanted = shared.lifecycle.knows(worker);
-        if let Some(slot) = shared.processes.get_mut(worker.slot())
-            && wanted
-        {
-            *slot = Some(process.clone());
-        }
-        drop(shared);
-        if let Err(errno) = self.core.watch.add(&process) {
-            // Nobody would see its end.
-            process.abort();
-            process.end_unseen();
-            return Err(not_executed(errno));
-        }
-        self.core.watch.expect(deadline);
-        if !wanted {
-            process.abort();
-        }
-        process.send_filter(&self.core.plan);
-        Ok((process, states))
+/// Waits until there is something to receive, or the end of it; at most so long. A wait that is interrupted is over too: those that follow
+/// have bounds of their own.
+fn await_word(socket: &OwnedFd, patience: Duration) {
+    let mut word = [PollFd::new(socket, PollFlags::IN)];
+    let patience = Timespec::try_from(patience).ok();
+    let _ = poll(&mut word, patience.as_ref());
+}
+
+/// Whoever wanted this process is gone.
+pub(crate) fn give_up(launched: Launch) {
+    if let Ok(process) = launched {
+        process.abort();
     }
 }
 
@@ -590,13 +635,17 @@ impl Processes for Caller<'_> {
 
     fn start(&self, worker: WorkerId, deadline: Instant) -> Result<Arc<Process>, StartError> {
         let (sender, result) = channel();
-        // Whoever wanted it may be gone.
-        let socket = self.launch(move |launched| drop(sender.send(launched)))?;
-        let launched = result
-            .recv_timeout(until(deadline))
-            .map_err(|_| StartError::TimedOut)?;
-        let (process, states) = self.adopt(worker, socket, launched, deadline)?;
-        let greeted = process.greet(&self.core.plan, states);
+        let done = move |launched| {
+            if let Err(unwanted) = sender.send(launched) {
+                give_up(unwanted.0);
+            }
+        };
+        let socket = self.launch(worker, deadline, done)?;
+        // The hello or the end is what wakes us, and not that there is a process: that would be one more switch.
+        await_word(&socket, until(deadline));
+        let launched = result.recv_timeout(until(deadline));
+        let process = launched.map_err(|_| StartError::TimedOut)??;
+        let greeted = process.greet(&self.core.plan);
         if greeted.is_err() {
             self.lost(&process, process.exit());
         }
@@ -620,11 +669,9 @@ impl Processes for Caller<'_> {
     fn discard(&self, worker: WorkerId) {
         let mut shared = self.core.lock();
         let process = shared.take(worker);
-        shared.changes = shared.changes.wrapping_add(1);
         drop(shared);
         if let Some(process) = process {
             process.abort();
         }
-        self.core.changed.notify_all();
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-pub use umd_core::error::{Seen, StartError, Violation};
+pub use umd_core::error::{Errno, LockdownCheck, Seen, StartError, Violation};
 pub use umd_core::status::Denied;
 
 /// Why a call brought no answer.
@@ -176,15 +176,26 @@ pub enum BuildError {
         most: u64,
     },
     /// The image could not be made.
-    Image(rustix::io::Errno),
+    Image(Errno),
     /// `vm.memfd_noexec` forbids executable memory, and no directory takes an executable file without a name.
     NoExecutableMemory,
     /// A thread, a descriptor or memory is missing.
-    Resources(rustix::io::Errno),
+    Resources(Errno),
+}
+
+impl BuildError {
+    pub(crate) fn image(errno: rustix::io::Errno) -> Self {
+        Self::Image(Errno::new(errno.raw_os_error()))
+    }
+
+    pub(crate) fn resources(errno: rustix::io::Errno) -> Self {
+        Self::Resources(Errno::new(errno.raw_os_error()))
+    }
 }
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |errno: &Errno| std::io::Error::from_raw_os_error(errno.get());
         match self {
             Self::Name => f.write_str(
                 "the driver's name has 1 to 31 characters: letters, digits, underscores and hyphens",
@@ -198,12 +209,12 @@ impl fmt::Display for BuildError {
             Self::OutOfRange { what, least, most } => {
                 write!(f, "{what} is out of range: {least} to {most}")
             }
-            Self::Image(errno) => write!(f, "the image cannot be made: {errno}"),
+            Self::Image(errno) => write!(f, "the image cannot be made: {}", words(errno)),
             Self::NoExecutableMemory => f.write_str(
                 "executable memory is forbidden (sysctl vm.memfd_noexec is 2), and /dev/shm, /run, /var/tmp and /tmp \
                  take no executable file: set vm.memfd_noexec to 1 or 0, or mount one of them without noexec",
             ),
-            Self::Resources(errno) => write!(f, "a thread or descriptor cannot be made: {errno}"),
+            Self::Resources(errno) => write!(f, "a thread or descriptor cannot be made: {}", words(errno)),
         }
     }
 }

@@ -39,10 +39,10 @@ impl Image {
             other => other,
         };
         match memory {
-            Ok(memory) => Self::sealed(&memory, blob).map_err(BuildError::Image),
+            Ok(memory) => Self::sealed(&memory, blob).map_err(BuildError::image),
             // vm.memfd_noexec is 2.
             Err(Errno::ACCESS) => Self::nameless(blob).ok_or(BuildError::NoExecutableMemory),
-            Err(errno) => Err(BuildError::Image(errno)),
+            Err(errno) => Err(BuildError::image(errno)),
         }
     }
 

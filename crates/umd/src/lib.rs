@@ -42,6 +42,7 @@ mod nonblocking;
 mod process;
 mod quarantine;
 mod report;
+mod ruleset;
 mod spawner;
 mod start;
 mod status;
@@ -49,12 +50,14 @@ mod sys;
 mod time;
 mod watch;
 
-pub use builder::{Builder, Lockdown, Namespaces};
+pub use builder::{Builder, Lockdown, Namespaces, RestartPolicy};
 pub use driver::Driver;
-pub use error::{BuildError, CallError, Cause, Denied, Error, Exit, Seen, StartError, Violation};
+pub use error::{
+    BuildError, CallError, Cause, Denied, Errno, Error, Exit, LockdownCheck, Seen, StartError,
+    Violation,
+};
 pub use report::{Item, Mechanism, Property, Report, State, Why};
 pub use status::Status;
-pub use umd_core::policy::RestartPolicy;
 pub use umd_core::proto::Question;
 pub use umd_core::syscall::{Syscall, Syscalls};
 

@@ -5,7 +5,7 @@
 //! same thread, which ends the process, and with it the wait. A future that is dropped on its way leaves the queue; a handler that it
 //! was asking, or starting, is killed, since nobody would take its answer.
 
-use crate::driver::{Caller, Driver, SLOTS};
+use crate::driver::{Caller, Driver, SLOTS, give_up};
 use crate::error::{CallError, Error};
 use crate::process::{Hello, Process};
 use crate::sys::readiness;
@@ -167,11 +167,14 @@ impl<'c> Caller<'c> {
     ) -> Result<Arc<Process>, StartError> {
         let (sender, launched) = oneshot::channel();
         // Whoever wanted it may be gone.
-        let socket = self.launch(move |launched| drop(sender.send(launched)))?;
+        self.launch(worker, deadline, move |launched| {
+            if let Err(unwanted) = sender.send(launched) {
+                give_up(unwanted);
+            }
+        })?;
         let launched = tokio::time::timeout(until(deadline), launched).await;
         let launched = launched.map_err(|_| StartError::TimedOut)?;
-        let launched = launched.map_err(|_| StartError::Aborted)?;
-        let (process, states) = self.adopt(worker, socket, launched, deadline)?;
+        let process = launched.map_err(|_| StartError::Aborted)??;
         let mut hello = Hello::default();
         let heard = ready(&process, Interest::READABLE, || {
             process.hear(&mut hello, RecvFlags::DONTWAIT)
@@ -179,7 +182,7 @@ impl<'c> Caller<'c> {
         if heard.await.is_err() {
             process.abort();
         }
-        let greeted = process.greeted(&hello, self.core().plan(), states);
+        let greeted = process.greeted(&hello, self.core().plan());
         if greeted.is_err() {
             self.lost(&process, process.exit_soon().await);
         }

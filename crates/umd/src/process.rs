@@ -13,8 +13,8 @@
 use crate::driver::{Core, Living};
 use crate::error::Exit;
 use crate::lock::lock;
-use crate::look::Status;
-use crate::report::{Item, Mechanism, Report, State, Why};
+use crate::look;
+use crate::report::Report;
 use crate::start::{Plan, States, await_end};
 use crate::sys::clone::Child;
 use crate::sys::socket::{receive_all, send_both, unread};
@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use umd_core::channel::start_error;
-use umd_core::error::{LockdownCheck, Seen, StartError, Violation};
+use umd_core::error::{Seen, StartError, Violation};
 use umd_core::frame::{HEADER_LEN, Header};
 use umd_core::host::Lost;
 use umd_core::lifecycle::WorkerId;
@@ -49,7 +49,7 @@ const QUIET: Span = Span::from_nanos(20_000);
 /// One handler's process.
 #[derive(Debug)]
 pub(crate) struct Process {
-    socket: OwnedFd,
+    socket: Arc<OwnedFd>,
     child: Child,
     worker: WorkerId,
     core: Weak<Core>,
@@ -63,7 +63,7 @@ pub(crate) struct Process {
     /// For those who wait for that without a thread.
     #[cfg(feature = "tokio")]
     ended_soon: tokio::sync::Notify,
-    report: Mutex<Option<Report>>,
+    states: States,
     /// Does it say which call it was denied?
     diagnoses: bool,
     /// Its id as it sees it.
@@ -127,8 +127,8 @@ impl Process {
     pub(crate) fn new(
         core: &Arc<Core>,
         worker: WorkerId,
-        socket: OwnedFd,
-        child: Child,
+        socket: Arc<OwnedFd>,
+        (child, states): (Child, States),
         living: Living,
         deadline: Instant,
     ) -> Arc<Self> {
@@ -156,7 +156,7 @@ impl Process {
             ended: Condvar::new(),
             #[cfg(feature = "tokio")]
             ended_soon: tokio::sync::Notify::new(),
-            report: Mutex::new(None),
+            states,
         })
     }
 
@@ -173,8 +173,10 @@ impl Process {
     }
 
     /// What of its lockdown is in force, once it has said hello.
-    pub(crate) fn report(&self) -> Option<Report> {
-        lock(&self.report).clone()
+    pub(crate) fn report(&self, plan: &Plan) -> Option<Report> {
+        let started = lock(&self.channel).transfer.start_result();
+        started?.ok()?;
+        Some(look::report(&self.child, plan, &self.states))
     }
 
     /// What it says that it was denied.
@@ -182,12 +184,12 @@ impl Process {
         lock(&self.channel).denied
     }
 
-    /// Waits for the hello, and looks at the process. Context: the caller that starts it; the watch keeps the deadline.
-    pub(crate) fn greet(&self, plan: &Plan, states: States) -> Result<(), StartError> {
+    /// Waits for the hello, and has the process checked. Context: the caller that starts it; the watch keeps the deadline.
+    pub(crate) fn greet(&self, plan: &Plan) -> Result<(), StartError> {
         let mut hello = Hello::default();
         // A wait that is over has heard something, or the end.
         let _ = self.hear(&mut hello, RecvFlags::empty());
-        self.greeted(&hello, plan, states)
+        self.greeted(&hello, plan)
     }
 
     /// Hears the hello, or the end. `AGAIN`: not all of it yet.
@@ -209,18 +211,13 @@ impl Process {
     }
 
     /// What was heard is a hello, and the process is as it should be; or it is ended.
-    pub(crate) fn greeted(
-        &self,
-        hello: &Hello,
-        plan: &Plan,
-        states: States,
-    ) -> Result<(), StartError> {
+    pub(crate) fn greeted(&self, hello: &Hello, plan: &Plan) -> Result<(), StartError> {
         let progress = match hello.0.filled {
             HEADER_LEN => lock(&self.channel).transfer.header(&hello.0.bytes),
             _ => Progress::More,
         };
         let looked = match progress {
-            Progress::Hello => self.look(plan, states),
+            Progress::Hello => look::check(&self.child, plan, &self.states),
             _ => Ok(()),
         };
         let mut channel = lock(&self.channel);
@@ -229,7 +226,10 @@ impl Process {
             Err(check) => drop(channel.transfer.fail(Ended::Lockdown(check))),
         }
         match channel.transfer.start_result() {
-            Some(Ok(())) => Ok(()),
+            Some(Ok(())) => {
+                self.said_all();
+                Ok(())
+            }
             Some(Err(ended)) => {
                 drop(channel);
                 self.kill();
@@ -243,84 +243,9 @@ impl Process {
     /// Sends the filter, where it could not be sent before there was a process. Does not wait: there is room for it in a socket that
     /// nothing was sent on.
     pub(crate) fn send_filter(&self, plan: &Plan) {
-        if plan.filter().is_none()
-            && let Some(frame) = plan.filter_for(self.inner_pid)
-        {
+        if let Some(frame) = plan.filter_for(self.inner_pid) {
             // Where it is gone, the wait for its hello says so.
             let _ = self.send(&mut 0, &frame, &[]);
-        }
-    }
-
-    /// Looks at the process itself: what was asked for is in force, or at least each property of the lockdown has a
-    /// mechanism. The filter gives all of them, so it is this that there is no start without.
-    fn look(&self, plan: &Plan, states: States) -> Result<(), LockdownCheck> {
-        let status = Status::of(&self.pid().to_string());
-        // Its id is its own as long as nobody has reaped it.
-        let status = status.filter(|_| lock(&self.end).is_none());
-        let mut report = Report {
-            profile: plan.lockdown().name(),
-            pid: self.pid(),
-            mechanisms: Vec::new(),
-        };
-        let mut note = |mechanism, state| report.mechanisms.push(Item { mechanism, state });
-        let seen = |found: Option<bool>| match found {
-            Some(true) => State::InForce,
-            Some(false) => State::Missing(Why::NotSeen),
-            None => State::Claimed,
-        };
-        let status = status.unwrap_or_default();
-        let seccomp = match (status.seccomp, status.filters) {
-            (Some(mode), Some(filters)) => Some(mode == 2 && filters >= states.filters),
-            // Before Linux 5.9 filters are not counted.
-            (Some(mode), None) if mode != 2 => Some(false),
-            _ => None,
-        };
-        note(Mechanism::Seccomp, seen(seccomp));
-        let calls = match seccomp {
-            Some(false) => State::Missing(Why::NotSeen),
-            Some(true) | None => State::Claimed,
-        };
-        note(Mechanism::SystemCalls, calls);
-        let no_new_privs = status.no_new_privs.map(|set| set == 1);
-        note(Mechanism::NoNewPrivs, seen(no_new_privs));
-        let capabilities = status.capabilities.map(|set| set == 0);
-        note(Mechanism::Capabilities, seen(capabilities));
-        let ids = match states.drops_ids {
-            true => seen(status.uids.zip(status.gids).zip(status.groups).map(
-                |((uids, gids), groups)| uids == [65534; 4] && gids == [65534; 4] && groups == 0,
-            )),
-            false => State::Missing(Why::NotPermitted),
-        };
-        note(Mechanism::Ids, ids);
-        for (mechanism, state) in states.list {
-            let bound = mechanism != Mechanism::ProcessLimit
-                || status.uids.is_none_or(|[real, ..]| real != 0);
-            // Root is under no limit of processes.
-            note(
-                mechanism,
-                if bound {
-                    state
-                } else {
-                    State::Missing(Why::NotPermitted)
-                },
-            );
-        }
-        for mechanism in [Mechanism::Descriptors, Mechanism::OtherLimits] {
-            if report.state(mechanism) == State::NotRequested {
-                report.mechanisms.push(Item {
-                    mechanism,
-                    state: State::InForce,
-                });
-            }
-        }
-        *lock(&self.report) = Some(report);
-        if status.threads.is_some_and(|threads| threads != 1) {
-            return Err(LockdownCheck::Threads);
-        }
-        match (seccomp, no_new_privs) {
-            (Some(false), _) => Err(LockdownCheck::Seccomp),
-            (_, Some(false)) => Err(LockdownCheck::NoNewPrivs),
-            _ => Ok(()),
         }
     }
 
@@ -388,8 +313,7 @@ impl Process {
         let result = lock(&self.channel).transfer.collect();
         match result {
             Some(Ok(answer)) => {
-                let quiet_until = now().after(QUIET).as_nanos();
-                self.quiet_until.store(quiet_until, Ordering::Relaxed);
+                self.said_all();
                 Ok(answer)
             }
             Some(Err(ended)) => {
@@ -399,6 +323,12 @@ impl Process {
             // Cannot be: whatever ends the wait has decided.
             None => Err(Lost::Worker(Ended::Aborted(Seen::Read))),
         }
+    }
+
+    /// It has said just now what it was asked for.
+    fn said_all(&self) {
+        let quiet_until = now().after(QUIET).as_nanos();
+        self.quiet_until.store(quiet_until, Ordering::Relaxed);
     }
 
     /// Bytes that nobody asked for, and an end, are noticed before the next request is sent, which nobody has read then.

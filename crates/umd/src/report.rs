@@ -47,12 +47,17 @@ impl Property {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum Mechanism {
-    /// seccomp(2): the handler has set a filter.
+    /// seccomp(2): there is a filter.
     Seccomp,
-    /// That filter is the one that it was sent, of the profile's system calls. A filter cannot be read back: at best claimed.
+    /// That filter is the one of the profile's system calls. Under strict it is the host's child that sets it. One that a handler sets, since it is
+    /// of another profile or diagnoses, cannot be read back: at best claimed.
     SystemCalls,
-    /// landlock(7): no file, no port, no signal, no abstract socket.
+    /// landlock(7): no file is opened, made or removed, and nobody is traced.
     Landlock,
+    /// The same for TCP ports, since Linux 6.7: none is taken, and none connected to.
+    LandlockPorts,
+    /// The same for those outside, since Linux 6.12: no signal to them, and no connection to their abstract sockets.
+    LandlockScopes,
     /// PR_SET_NO_NEW_PRIVS.
     NoNewPrivs,
     /// No capability is left.
@@ -80,12 +85,35 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
+    /// All of them.
+    pub const ALL: [Self; 17] = [
+        Self::Seccomp,
+        Self::SystemCalls,
+        Self::Landlock,
+        Self::LandlockPorts,
+        Self::LandlockScopes,
+        Self::NoNewPrivs,
+        Self::Capabilities,
+        Self::Ids,
+        Self::EmptyRoot,
+        Self::Namespaces,
+        Self::ProcessLimit,
+        Self::MemoryLimit,
+        Self::Descriptors,
+        Self::OtherLimits,
+        Self::Session,
+        Self::ParentDeath,
+        Self::Cgroup,
+    ];
+
     /// The name that operators read.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Seccomp => "seccomp",
             Self::SystemCalls => "system-calls",
             Self::Landlock => "landlock",
+            Self::LandlockPorts => "landlock-ports",
+            Self::LandlockScopes => "landlock-scopes",
             Self::NoNewPrivs => "no-new-privs",
             Self::Capabilities => "capabilities",
             Self::Ids => "ids",
@@ -110,7 +138,8 @@ impl Mechanism {
             Self::Landlock => &[OpenNothing, ReachNobody],
             Self::NoNewPrivs | Self::Capabilities => &[GainNothing],
             Self::Ids => &[ReachNobody, GainNothing],
-            Self::EmptyRoot | Self::Descriptors => &[OpenNothing],
+            Self::LandlockPorts | Self::EmptyRoot | Self::Descriptors => &[OpenNothing],
+            Self::LandlockScopes => &[ReachNobody],
             Self::Namespaces => &[OpenNothing, ReachNobody],
             Self::ProcessLimit => &[StayAlone],
             Self::MemoryLimit
@@ -212,9 +241,9 @@ impl Report {
 impl fmt::Display for Report {
     /// A table, a line a mechanism.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<14} handler {}", self.profile, self.pid)?;
+        writeln!(f, "{:<15} handler {}", self.profile, self.pid)?;
         for item in &self.mechanisms {
-            write!(f, "{:<14} ", item.mechanism.name())?;
+            write!(f, "{:<15} ", item.mechanism.name())?;
             match item.state {
                 State::InForce => f.write_str("in force")?,
                 State::Claimed => f.write_str("in force, as the handler says")?,
@@ -224,5 +253,66 @@ impl fmt::Display for Report {
             writeln!(f)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    /// The cells of the table's line about this.
+    fn cells<'t>(text: &'t str, about: &str) -> Vec<&'t str> {
+        let begin = format!("| {about}");
+        let line = text.lines().find(|line| line.starts_with(&begin));
+        let line = line.unwrap_or_else(|| panic!("no line about {about}"));
+        line.trim_matches('|').split('|').map(str::trim).collect()
+    }
+
+    #[test]
+    fn the_documentation_says_what_gives_what() {
+        let text = include_str!("../../../docs/embedding.md");
+        let given = |property| {
+            Mechanism::ALL
+                .into_iter()
+                .filter(move |mechanism| mechanism.gives().contains(&property))
+        };
+        for property in Property::ALL {
+            let cells = cells(text, &property.name().replace('-', " "));
+            let listed: BTreeSet<&str> = cells.last().expect("a cell").split(", ").collect();
+            let gives: BTreeSet<&str> = given(property)
+                .map(Mechanism::name)
+                // Kept by the host, not by something that the handler is under.
+                .chain((property == Property::StayWithin).then_some("deadline"))
+                .collect();
+            assert_eq!(listed, gives, "{property:?}");
+        }
+    }
+
+    #[test]
+    fn a_property_is_given_by_what_is_in_force() {
+        let item = |mechanism, state| Item { mechanism, state };
+        let report = Report {
+            profile: "strict",
+            pid: 1,
+            mechanisms: vec![
+                item(Mechanism::Landlock, State::InForce),
+                item(Mechanism::LandlockPorts, State::InForce),
+                item(Mechanism::LandlockScopes, State::Missing(Why::NotSupported)),
+                item(Mechanism::SystemCalls, State::Claimed),
+                item(Mechanism::Namespaces, State::NotRequested),
+            ],
+        };
+        let by = |property| {
+            let items = report.by(property).map(|item| item.mechanism);
+            items.collect::<Vec<_>>()
+        };
+        let (files, ports) = (Mechanism::Landlock, Mechanism::LandlockPorts);
+        let calls = Mechanism::SystemCalls;
+        assert_eq!(by(Property::OpenNothing), [files, ports, calls]);
+        // The part for signals is not there; the one for traces is.
+        assert_eq!(by(Property::ReachNobody), [files, calls]);
+        assert_eq!(by(Property::StayWithin), []);
+        assert_eq!(report.state(Mechanism::Cgroup), State::NotRequested);
     }
 }

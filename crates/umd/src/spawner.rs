@@ -4,12 +4,10 @@
 //! The kernel kills a handler when the *thread* that made it ends (`PR_SET_PDEATHSIG`). Callers' threads end when they like;
 //! this one ends with the program.
 
-use crate::lock::lock;
 use crate::sys::clone::Stack;
-use crate::sys::fork::Origin;
+use crate::sys::fork::PerProcess;
 use crate::sys::signals::quiet_thread;
 use rustix::io::Errno;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 type Job = Box<dyn FnOnce(&Stack) + Send>;
@@ -21,18 +19,13 @@ pub(crate) struct Spawner(Sender<Job>);
 impl Spawner {
     /// That of this program; made by whoever asks first.
     pub(crate) fn get() -> Result<Self, Errno> {
-        static SPAWNER: Mutex<Option<(Origin, Spawner)>> = Mutex::new(None);
-        let mut place = lock(&SPAWNER);
-        match &*place {
-            Some((origin, spawner)) if origin.is_here() => return Ok(spawner.clone()),
-            _ => {}
-        }
-        let stack = Stack::new()?;
-        let (sender, jobs) = channel();
-        quiet_thread("umd-spawner", move || work(&stack, &jobs)).map_err(errno)?;
-        let spawner = Self(sender);
-        *place = Some((Origin::here()?, spawner.clone()));
-        Ok(spawner)
+        static SPAWNER: PerProcess<Spawner> = PerProcess::new();
+        SPAWNER.get(|| {
+            let stack = Stack::new()?;
+            let (sender, jobs) = channel();
+            quiet_thread("umd-spawner", move || work(&stack, &jobs)).map_err(errno)?;
+            Ok(Self(sender))
+        })
     }
 
     /// Has the thread do this, and returns at once. Where the thread is gone, the job is dropped.

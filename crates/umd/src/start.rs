@@ -5,25 +5,25 @@
 //! afterwards, since both share memory until the exec.
 
 use crate::error::BuildError;
-use crate::image::{Image, Kind, out_of_the_way};
-use crate::look::Status;
+use crate::image::{Image, out_of_the_way};
+use crate::look::{Status, proc_is_ours};
 use crate::report::{Mechanism, State, Why};
+use crate::ruleset::DenyAll;
 use crate::sys::clone::{Child, Expect, Options, Script, Stack, Step, Way};
 use crate::sys::files::is_open;
+use crate::sys::pages::Kept;
 use crate::sys::signals;
-use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, Scope,
-};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
+use rustix::mm::ProtFlags;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CapabilitySet, SecureComputingMode, capabilities, secure_computing_mode};
 use std::ffi::CString;
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use umd_core::filter::{Denial, Instruction, Program};
+use umd_core::filter::{Denial, Exec, Instruction, Program};
 use umd_core::frame::{Header, ORDERS, ORDERS_DIAGNOSE};
 use umd_core::lockdown::Lockdown;
 
@@ -54,6 +54,8 @@ mod number {
 }
 
 const PR_SET_PDEATHSIG: usize = 1;
+const PR_SET_SECCOMP: usize = 22;
+const SECCOMP_MODE_FILTER: usize = 2;
 const PR_SET_SECUREBITS: usize = 28;
 /// SECBIT_NOROOT, and its lock.
 const NO_ROOT: usize = 3;
@@ -91,16 +93,30 @@ pub(crate) struct Plan {
     memory_max: u64,
     /// What is written to fd 2 goes nowhere.
     sink: OwnedFd,
-    /// Denies all; without, why.
-    ruleset: Result<OwnedFd, Why>,
+    ruleset: DenyAll,
     /// A directory that is deleted; without, why.
     root: Result<OwnedFd, Why>,
     namespaces: u64,
     cgroup: Option<OwnedFd>,
     diagnose: bool,
-    /// What a handler is sent first, where that is the same for all.
-    filter: Option<Vec<u8>>,
+    proc_is_ours: bool,
+    filter: Filter,
 }
+
+/// The filter of a plan's handlers.
+#[derive(Debug)]
+enum Filter {
+    /// The child sets it before the exec, which it knows by the address of the path.
+    Before { code: Vec<Instruction>, path: usize },
+    /// Handlers set it at the start of their main, since what goes before takes calls that it denies. They are sent this, where it is the
+    /// same for all.
+    After(Option<Vec<u8>>),
+}
+
+/// Where the path of an exec lies that a handler's filter lets pass: a page of its own among the program's mappings. A handler that could
+/// write to memory at this address could have something else executed, under the same filter. It has its image, which is elsewhere, and a
+/// stack, and under strict it can map nothing. A path among the program's data could lie where a handler has its own.
+static NO_PATH: Kept = Kept::new();
 
 /// CLONE_NEW…, as in `include/uapi/linux/sched.h`.
 pub(crate) const NEW_PIDS: u64 = 0x2000_0000;
@@ -119,13 +135,21 @@ static NO_CLONE3: AtomicBool = AtomicBool::new(false);
 static NO_CLOSE_RANGE: AtomicBool = AtomicBool::new(false);
 
 /// What is known of mechanisms.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct States {
     pub(crate) list: Vec<(Mechanism, State)>,
-    /// How many filters it is under when it has set its own.
-    pub(crate) filters: u64,
+    pub(crate) filter: FilterBy,
     /// It is to have nobody's ids.
     pub(crate) drops_ids: bool,
+}
+
+/// Who sets a handler's filter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FilterBy {
+    /// The child, of ours: there is no exec without.
+    Child,
+    /// The handler, which is under so many when it has.
+    Handler { filters: u64 },
 }
 
 /// What the program may do, when it makes a process.
@@ -147,29 +171,6 @@ impl Powers {
     }
 }
 
-/// A process that has executed the image. It is killed and reaped where nobody takes it.
-#[derive(Debug)]
-pub(crate) struct Launched {
-    child: Option<Child>,
-    /// What came of the steps.
-    states: States,
-}
-
-impl Launched {
-    /// From now on it is the caller's.
-    pub(crate) fn take(mut self) -> Option<(Child, States)> {
-        Some((self.child.take()?, std::mem::take(&mut self.states)))
-    }
-}
-
-impl Drop for Launched {
-    fn drop(&mut self) {
-        if let Some(child) = &self.child {
-            end(child);
-        }
-    }
-}
-
 impl Plan {
     pub(crate) fn new(
         name: &str,
@@ -178,19 +179,20 @@ impl Plan {
         extras: Extras,
     ) -> Result<Self, BuildError> {
         let image = Image::new(name, blob)?;
-        // A list of the owner's may have calls that a process may make for itself only.
-        let filter = match policy.lockdown {
-            Lockdown::Custom(_) => None,
-            lockdown => filter(lockdown, 0, extras.diagnose),
+        let filter = match (policy.lockdown, extras.diagnose) {
+            (Lockdown::Strict, false) => Filter::before(&image).map_err(BuildError::resources)?,
+            // A list of the owner's may have calls that a process may make for itself only.
+            (Lockdown::Custom(_), _) => Filter::After(None),
+            (lockdown, diagnose) => Filter::After(filter(lockdown, 0, diagnose)),
         };
         Ok(Self {
             filter,
             name: CString::new(name).map_err(|_| BuildError::Name)?,
-            ruleset: deny_all(&image),
+            ruleset: DenyAll::new(&image),
             image,
             lockdown: policy.lockdown,
             memory_max: policy.memory_max,
-            sink: sink().map_err(BuildError::Resources)?,
+            sink: sink().map_err(BuildError::resources)?,
             root: match rustix::process::geteuid().is_root() {
                 true => empty_root(),
                 false => Err(Why::NotPermitted),
@@ -198,6 +200,7 @@ impl Plan {
             namespaces: extras.namespaces,
             cgroup: extras.cgroup,
             diagnose: extras.diagnose,
+            proc_is_ours: proc_is_ours(),
         })
     }
 
@@ -206,9 +209,17 @@ impl Plan {
         self.lockdown
     }
 
-    /// How many filters a handler is under that has set its own: the ones that it has from the calling thread included. Asked at each
-    /// start: a program may put itself under a filter at any time.
-    fn filters(&self) -> u64 {
+    /// Are handlers in `/proc` who they are here? They are not where that is another PID namespace's.
+    pub(crate) fn proc_is_ours(&self) -> bool {
+        self.proc_is_ours
+    }
+
+    /// Who sets the filter. A handler that does has those of the calling thread besides, which is asked at each start: a program
+    /// may put itself under a filter at any time.
+    fn filter_by(&self) -> FilterBy {
+        let Filter::After(_) = self.filter else {
+            return FilterBy::Child;
+        };
         let ours = match secure_computing_mode() {
             Ok(SecureComputingMode::Disabled) => 0,
             // One at the least, where nobody tells.
@@ -216,7 +227,9 @@ impl Plan {
                 .and_then(|own| own.filters)
                 .unwrap_or(1),
         };
-        ours.saturating_add(1)
+        FilterBy::Handler {
+            filters: ours.saturating_add(1),
+        }
     }
 
     /// Is a handler the first of its own?
@@ -226,12 +239,18 @@ impl Plan {
 
     /// What a handler is sent before it is there, where that is the same for all.
     pub(crate) fn filter(&self) -> Option<&[u8]> {
-        self.filter.as_deref()
+        match &self.filter {
+            Filter::Before { .. } => None,
+            Filter::After(frame) => frame.as_deref(),
+        }
     }
 
-    /// What the handler with this id is sent.
+    /// What the handler with this id is sent, where that is not the same for all.
     pub(crate) fn filter_for(&self, pid: u32) -> Option<Vec<u8>> {
-        filter(self.lockdown, pid, self.diagnose)
+        match self.filter {
+            Filter::After(None) => filter(self.lockdown, pid, self.diagnose),
+            _ => None,
+        }
     }
 
     /// Does a handler say which call it was denied?
@@ -239,9 +258,13 @@ impl Plan {
         self.diagnose
     }
 
-    /// Makes a process that executes the image, with this end of the channel. Context: the spawner's thread.
-    pub(crate) fn launch(&self, channel: &OwnedFd, stack: &Stack) -> Result<Launched, Errno> {
-        let channel = out_of_the_way(channel)?;
+    /// Makes a process that executes the image, with this end of the channel, which is not standard input, output or error. Context: the
+    /// spawner's thread.
+    pub(crate) fn launch(
+        &self,
+        channel: &OwnedFd,
+        stack: &Stack,
+    ) -> Result<(Child, States), Errno> {
         let mut attempt = Attempt {
             way: match NO_CLONE3.load(Ordering::Relaxed) {
                 false => Way::Clone3,
@@ -249,7 +272,7 @@ impl Plan {
             },
             range: !NO_CLOSE_RANGE.load(Ordering::Relaxed),
             powers: Powers::now(),
-            filters: self.filters(),
+            filter: self.filter_by(),
         };
         loop {
             match self.attempt(channel.as_fd(), stack, attempt) {
@@ -274,7 +297,7 @@ impl Plan {
         channel: BorrowedFd<'_>,
         stack: &Stack,
         attempt: Attempt,
-    ) -> Result<Launched, Refused> {
+    ) -> Result<(Child, States), Refused> {
         let Attempt { way, powers, .. } = attempt;
         // All that the steps' arguments are addresses of.
         let memory = Memory::new(self, attempt);
@@ -321,14 +344,12 @@ impl Plan {
             };
             list.push((mechanism, state));
         }
-        Ok(Launched {
-            child: Some(child),
-            states: States {
-                list,
-                filters: attempt.filters,
-                drops_ids: powers.ids,
-            },
-        })
+        let states = States {
+            list,
+            filter: attempt.filter,
+            drops_ids: powers.ids,
+        };
+        Ok((child, states))
     }
 
     /// What is known without a step.
@@ -350,8 +371,10 @@ impl Plan {
                 ),
             ),
         ];
-        if let Err(why) = &self.ruleset {
-            states.push((Mechanism::Landlock, State::Missing(*why)));
+        for (mechanism, part) in self.ruleset.parts() {
+            if let Err(why) = part {
+                states.push((mechanism, State::Missing(why)));
+            }
         }
         match &self.root {
             Ok(_) if attempt.powers.root => {}
@@ -441,10 +464,12 @@ impl Plan {
         }
         let privileges = [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0];
         list.step(number::PRCTL, privileges, Success);
-        if let Ok(ruleset) = &self.ruleset {
+        if let Some(ruleset) = self.ruleset.file() {
+            for (mechanism, _) in self.ruleset.parts().iter().filter(|(_, part)| part.is_ok()) {
+                list.mark(*mechanism);
+            }
             let arguments = [descriptor(ruleset.as_fd()), 0, 0, 0, 0, 0];
-            let number = number::LANDLOCK_RESTRICT_SELF;
-            list.marked(Mechanism::Landlock, number, arguments, Anything);
+            list.step(number::LANDLOCK_RESTRICT_SELF, arguments, Anything);
         }
         // After the change of uid, which would take it back.
         let death = [PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0];
@@ -473,9 +498,22 @@ impl Plan {
             0,
         ];
         list.step(number::RT_SIGPROCMASK, mask, Success);
+        let mut path = c"".as_ptr() as usize;
+        if let Filter::Before { path: known, .. } = self.filter {
+            path = known;
+            let filter = [
+                PR_SET_SECCOMP,
+                SECCOMP_MODE_FILTER,
+                &raw const memory.filter as usize,
+                0,
+                0,
+                0,
+            ];
+            list.step(number::PRCTL, filter, Success);
+        }
         let exec = [
             descriptor(self.image.as_fd()),
-            c"".as_ptr() as usize,
+            path,
             memory.arguments.as_ptr() as usize,
             memory.environment.as_ptr() as usize,
             AT_EMPTY_PATH,
@@ -487,7 +525,7 @@ impl Plan {
 
 /// The filter of a lockdown for the process with this id, as a frame.
 ///
-/// Strict has one too, though there is a mode for it: that mode forbids to read the time stamp counter as well, by a control
+/// With `diagnose()` strict has one too, though there is a mode for it: that mode forbids to read the time stamp counter as well, by a control
 /// register that is written at each switch to the handler and from it. In virtual machines that is an exit, and costs more than a call.
 fn filter(lockdown: Lockdown, pid: u32, diagnose: bool) -> Option<Vec<u8>> {
     let denial = match diagnose {
@@ -509,8 +547,7 @@ struct Attempt {
     /// close_range() is there.
     range: bool,
     powers: Powers,
-    /// How many filters it is under when it has set its own.
-    filters: u64,
+    filter: FilterBy,
 }
 
 /// Why there is no process.
@@ -530,9 +567,46 @@ impl List<'_> {
         self.steps.push(Step::new(number, arguments, expect));
     }
 
-    fn marked(&mut self, mechanism: Mechanism, number: u32, arguments: [usize; 6], expect: Expect) {
+    /// The next step stands for this.
+    fn mark(&mut self, mechanism: Mechanism) {
         self.marks.push((self.steps.len(), mechanism));
+    }
+
+    fn marked(&mut self, mechanism: Mechanism, number: u32, arguments: [usize; 6], expect: Expect) {
+        self.mark(mechanism);
         self.step(number, arguments, expect);
+    }
+}
+
+/// `struct sock_fprog`, as in `include/uapi/linux/filter.h`.
+#[repr(C)]
+struct FilterProgram {
+    length: u16,
+    code: *const Instruction,
+}
+
+impl Filter {
+    /// That of a child that executes this image under strict.
+    fn before(image: &Image) -> Result<Self, Errno> {
+        let path = NO_PATH.get(ProtFlags::READ)?.as_ptr() as usize;
+        let exec = Exec {
+            image: image.as_fd().as_raw_fd().unsigned_abs(),
+            path: path as u64,
+        };
+        let code = Program::strict_until(exec).instructions().to_vec();
+        Ok(Self::Before { code, path })
+    }
+
+    /// What the child sets, if it does. It has to stay where it is.
+    fn program(&self) -> FilterProgram {
+        let code = match self {
+            Self::Before { code, .. } => &**code,
+            Self::After(_) => &[],
+        };
+        FilterProgram {
+            length: u16::try_from(code.len()).unwrap_or(0),
+            code: code.as_ptr(),
+        }
     }
 }
 
@@ -545,17 +619,20 @@ struct Memory {
     /// `struct sigaction` of zeroes: SIG_DFL.
     default_action: [u64; 4],
     no_signal: u64,
+    filter: FilterProgram,
     parent: usize,
     /// Those that are open, from 3 on, where they have to be named.
     descriptors: Vec<usize>,
 }
 
 impl Memory {
-    /// The plan's name has to stay where it is as long as this.
+    /// The plan's name and filter have to stay where they are as long as this.
     fn new(plan: &Plan, attempt: Attempt) -> Self {
-        let orders = match plan.diagnose {
-            true => ORDERS_DIAGNOSE,
-            false => ORDERS,
+        let orders = match (&plan.filter, plan.diagnose) {
+            // It finds that nothing is left to be given up.
+            (Filter::Before { .. }, _) => ptr::null(),
+            (_, true) => ORDERS_DIAGNOSE.as_ptr(),
+            (_, false) => ORDERS.as_ptr(),
         };
         let mut limits = vec![
             limit(Resource::As, RLIMIT_AS, plan.memory_max),
@@ -565,11 +642,12 @@ impl Memory {
         ];
         limits.extend(LIMITS.map(|(resource, number, most)| limit(resource, number, most)));
         Self {
-            arguments: [plan.name.as_ptr(), orders.as_ptr(), std::ptr::null()],
-            environment: [std::ptr::null()],
+            arguments: [plan.name.as_ptr(), orders, ptr::null()],
+            environment: [ptr::null()],
             limits,
             default_action: [0; 4],
             no_signal: 0,
+            filter: plan.filter.program(),
             parent: rustix::process::getpid().as_raw_nonzero().get() as usize,
             descriptors: match attempt.range {
                 true => Vec::new(),
@@ -587,7 +665,11 @@ impl Memory {
 }
 
 fn limit(resource: Resource, number: usize, most: u64) -> (usize, [u64; 2]) {
-    let hard = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let hard = match most {
+        // Less cannot be.
+        0 => 0,
+        _ => getrlimit(resource).maximum.unwrap_or(u64::MAX),
+    };
     (number, [most.min(hard); 2])
 }
 
@@ -617,30 +699,6 @@ fn sink() -> Result<OwnedFd, Errno> {
         // In an empty root: a pipe that nobody reads.
         Err(_) => out_of_the_way(rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?.1),
     }
-}
-
-/// A ruleset that allows nothing; but the image, where that is a file among others.
-fn deny_all(image: &Image) -> Result<OwnedFd, Why> {
-    let abi = ABI::V6;
-    let ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(abi))
-        .and_then(|ruleset| ruleset.handle_access(AccessNet::from_all(abi)))
-        .and_then(|ruleset| ruleset.scope(Scope::from_all(abi)))
-        .and_then(|ruleset| ruleset.create());
-    let ruleset = ruleset.map_err(|_| Why::NotSupported)?;
-    let ruleset = match image.kind() {
-        Kind::Sealed => ruleset,
-        Kind::Nameless => ruleset
-            .add_rule(PathBeneath::new(
-                image,
-                AccessFs::Execute | AccessFs::ReadFile,
-            ))
-            .map_err(|_| Why::NotSupported)?,
-    };
-    let file: Option<OwnedFd> = ruleset.into();
-    let file = file.ok_or(Why::NotSupported)?;
-    out_of_the_way(file).map_err(|errno| Why::Errno(errno.raw_os_error()))
 }
 
 /// A directory that is deleted: it is empty, and nothing can be made in it.

@@ -9,7 +9,7 @@ use crate::image::not_standard;
 use crate::lock::lock;
 use crate::process::Process;
 use crate::spawner::errno;
-use crate::sys::fork::Origin;
+use crate::sys::fork::PerProcess;
 use crate::sys::signals::quiet_thread;
 use crate::time::now;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
@@ -45,12 +45,11 @@ const BELL: u64 = 0;
 impl Watch {
     /// That of this program; made by whoever asks first.
     pub(crate) fn get() -> Result<Arc<Self>, Errno> {
-        static WATCH: Mutex<Option<(Origin, Arc<Watch>)>> = Mutex::new(None);
-        let mut place = lock(&WATCH);
-        match &*place {
-            Some((origin, watch)) if origin.is_here() => return Ok(watch.clone()),
-            _ => {}
-        }
+        static WATCH: PerProcess<Arc<Watch>> = PerProcess::new();
+        WATCH.get(Self::new)
+    }
+
+    fn new() -> Result<Arc<Self>, Errno> {
         let watch = Arc::new(Self {
             epoll: not_standard(epoll::create(epoll::CreateFlags::CLOEXEC)?)?,
             bell: not_standard(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)?,
@@ -61,7 +60,6 @@ impl Watch {
         epoll::add(&watch.epoll, &watch.bell, data, epoll::EventFlags::IN)?;
         let own = watch.clone();
         quiet_thread("umd-watch", move || own.work()).map_err(errno)?;
-        *place = Some((Origin::here()?, watch.clone()));
         Ok(watch)
     }
 

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What the tests look at things with.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use umd::{Driver, RestartPolicy};
+use umd::{Driver, Lockdown, RestartPolicy, Syscalls};
 
 /// Set in a run as an ordinary user.
 const AGAIN: &str = "UMD_TEST_AGAIN";
+
+/// The test that a process was made for.
+const ALONE: &str = "UMD_TEST_ALONE";
 
 /// Somebody who owns nothing. Not "nobody", as whom the handlers of root's programs run.
 pub const ORDINARY: u32 = 65_533;
@@ -17,7 +21,7 @@ pub const ORDINARY: u32 = 65_533;
 /// The hostile handler, with time for a loaded machine.
 pub fn hostile() -> umd::Builder<'static> {
     Driver::builder("hostile", crate::HOSTILE)
-        .restart(RestartPolicy::UNLIMITED)
+        .restart(RestartPolicy::unlimited())
         .deadline(Duration::from_secs(20))
 }
 
@@ -62,18 +66,18 @@ pub fn again_as_an_ordinary_user(myself: &str) {
 }
 
 /// Runs one test of this program, which waits for it, in a process of its own.
-pub fn alone(test: &str, prepare: impl FnOnce(&mut Command)) -> std::process::Output {
+pub fn alone(test: &str, prepare: impl FnOnce(&mut Command)) -> Output {
     let mut command = Command::new("/proc/self/exe");
     command
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env("UMD_TEST_ALONE", test);
+        .env(ALONE, test);
     prepare(&mut command);
     command.output().expect("this program is executable")
 }
 
 /// Is this the process that [`alone`] has made for this test?
 pub fn is_alone(test: &str) -> bool {
-    std::env::var("UMD_TEST_ALONE").is_ok_and(|name| name == test)
+    std::env::var(ALONE).is_ok_and(|name| name == test)
 }
 
 /// Runs the test of this name in a process of its own, and there `body`.
@@ -86,15 +90,77 @@ pub fn by_itself_as(test: &str, prepare: impl FnOnce(&mut Command), body: impl F
     if is_alone(test) {
         return body();
     }
-    let output = alone(test, prepare);
+    passed(&alone(test, prepare));
+}
+
+/// Has this test again, as root in such namespaces of its own (options of unshare(1)), and there `body`. An ordinary user may not
+/// on every machine.
+pub fn in_namespaces(test: &str, namespaces: &[&str], body: impl FnOnce()) {
+    if is_alone(test) {
+        return body();
+    }
+    if !is_root() {
+        println!("{test} was not run: only root may");
+        return;
+    }
+    let output = Command::new("unshare")
+        .args(namespaces)
+        .arg(std::env::current_exe().expect("this program has a path"))
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(ALONE, test)
+        .output()
+        .expect("unshare is installed");
+    passed(&output);
+}
+
+/// Fails unless the one test that ran has passed.
+fn passed(output: &Output) {
     let said = String::from_utf8_lossy(&output.stdout);
-    let noted = String::from_utf8_lossy(&output.stderr);
-    println!("{said}{noted}");
+    println!("{said}{}", String::from_utf8_lossy(&output.stderr));
     assert!(
         output.status.success() && said.contains("1 passed"),
         "{}",
         output.status
     );
+}
+
+/// A handler that stops within a request until the test lets it go on.
+pub fn stopping() -> umd::Builder<'static> {
+    hostile().lockdown(Lockdown::Custom(Syscalls::ALL))
+}
+
+/// Those of its handlers that have stopped.
+pub fn stopped(driver: &Driver) -> Vec<u32> {
+    let is_stopped = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.contains(") T ")
+    };
+    driver
+        .status()
+        .pids
+        .into_iter()
+        .filter(is_stopped)
+        .collect()
+}
+
+/// Has a process stop.
+pub fn stop(pid: u32) {
+    send(pid, Signal::STOP);
+}
+
+/// Lets a process go on that has stopped.
+pub fn go_on(pid: u32) {
+    send(pid, Signal::CONT);
+}
+
+/// Kills a process.
+pub fn kill(pid: u32) {
+    send(pid, Signal::KILL);
+}
+
+fn send(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    kill_process(pid.expect("an id"), signal).expect("it is there");
 }
 
 /// Tests that count what a process has take turns.

@@ -55,6 +55,12 @@ impl Thread {
         Self(unsafe { libc::gettid() })
     }
 
+    /// Does it sleep? One that does so in a call waits for its turn, or for an answer.
+    pub fn is_asleep(self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/self/task/{}/stat", self.0));
+        stat.is_ok_and(|stat| stat.contains(") S "))
+    }
+
     /// Sends it a signal; nothing if it is gone.
     pub fn signal(self, signal: c_int) {
         // SAFETY: has no memory for arguments.
@@ -112,6 +118,24 @@ pub fn in_a_copy(body: impl FnOnce() -> bool) -> bool {
     // SAFETY: writes the status.
     let waited = unsafe { libc::waitpid(pid, &mut status, 0) };
     waited == pid && status == 0
+}
+
+/// So many seconds later this process is gone, if it is still there: for one that may wait for ever.
+pub fn die_in(seconds: u32) {
+    // SAFETY: a number.
+    unsafe { libc::alarm(seconds) };
+}
+
+/// For how long this process has had a processor.
+pub fn processor_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: writes the time.
+    let done = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    assert_eq!(done, 0);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
 /// Closes standard input, output and error.
@@ -181,6 +205,14 @@ pub fn try_call(number: libc::c_long) -> c_int {
         -1 => std::io::Error::last_os_error().raw_os_error().unwrap_or(0),
         _ => 0,
     }
+}
+
+/// Which Landlock this kernel has; 0 is none.
+pub fn landlock_version() -> i32 {
+    const VERSION: libc::c_long = 1;
+    // SAFETY: no address is given.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, VERSION) };
+    version.try_into().map_or(0, |version: i32| version.max(0))
 }
 
 /// Mounts on a directory, in a mount namespace of its own.

@@ -2,12 +2,22 @@
 //! What a program asks for, and gets.
 
 use sample_proto::Request;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use umd::{BuildError, CallFailure, Cause, Driver, Exit, Lockdown, RestartPolicy, Seen};
+use umd_user_tests::rig::{
+    self, again_as_an_ordinary_user, in_namespaces, stopped, stopping, until,
+};
+use umd_user_tests::sys::{self, Denied};
 use umd_user_tests::{HOSTILE, SAMPLE, STD};
 
+#[test]
+fn again_as_an_ordinary_user_() {
+    again_as_an_ordinary_user("again_as_an_ordinary_user_");
+}
+
 fn hostile() -> umd::Builder<'static> {
-    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::UNLIMITED)
+    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::unlimited())
 }
 
 fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
@@ -99,30 +109,31 @@ fn what_nobody_has_read_is_asked_again() {
 
 #[test]
 fn a_restart_does_not_ask_again_what_was_read() {
-    let driver = hostile().deadline(Duration::from_secs(20)).build().unwrap();
-    assert_eq!(ask(&driver, "echo x").unwrap(), "x");
+    let driver = stopping().build().unwrap();
     std::thread::scope(|scope| {
-        let call = scope.spawn(|| ask(&driver, "spin"));
-        std::thread::sleep(Duration::from_millis(200));
+        let call = scope.spawn(|| ask(&driver, "try stop"));
+        until("it has read the request", || stopped(&driver).len() == 1);
         driver.restart();
         let error = call.join().unwrap().unwrap_err();
         assert_eq!(error.cause(), Cause::Call(CallFailure::ConnectionReset));
         assert_eq!(error.request_was_read(), Some(Seen::Read));
     });
-    // One that was stopped has not read it.
-    let pid = rustix::process::Pid::from_raw(driver_pid(&driver)).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    // One that was stopped before has not read it.
+    driver.start().unwrap();
+    rig::stop(driver.status().pids[0]);
+    until("it has stopped", || stopped(&driver).len() == 1);
     std::thread::scope(|scope| {
-        let call = scope.spawn(|| ask(&driver, "echo y"));
-        std::thread::sleep(Duration::from_millis(200));
+        let (threads, caller) = mpsc::channel();
+        let driver = &driver;
+        let call = scope.spawn(move || {
+            threads.send(sys::Thread::current()).unwrap();
+            ask(driver, "echo y")
+        });
+        let caller = caller.recv().unwrap();
+        until("it waits for an answer", || caller.is_asleep());
         driver.restart();
         assert_eq!(call.join().unwrap().unwrap(), "y");
     });
-}
-
-fn driver_pid(driver: &Driver) -> i32 {
-    driver.start().expect("a good handler");
-    driver.status().pids[0] as i32
 }
 
 #[test]
@@ -156,6 +167,64 @@ fn the_lockdown_is_in_force_and_reported() {
         if let Ok(environment) = environment {
             assert!(environment.is_empty());
         }
+    }
+}
+
+#[test]
+fn under_strict_the_filter_is_there_before_the_first_instruction() {
+    // The standard library's start takes calls that strict has not.
+    let driver = Driver::builder("words", STD).build().unwrap();
+    let error = driver.start().unwrap_err();
+    assert_eq!(error.exit(), Some(Exit::Signaled(31)), "{error}");
+    // The host has set it itself, and so can say what is in it; but not of one that a handler sets.
+    let calls = |driver: Driver| {
+        driver.start().unwrap();
+        let report = driver.report().unwrap();
+        report.state(umd::Mechanism::SystemCalls)
+    };
+    assert_eq!(calls(hostile().build().unwrap()), umd::State::InForce);
+    for handlers_own in [hostile().diagnose(), hostile().lockdown(Lockdown::Compute)] {
+        assert_eq!(calls(handlers_own.build().unwrap()), umd::State::Claimed);
+    }
+}
+
+#[test]
+fn a_handler_that_does_not_set_the_filter_that_it_is_sent_does_not_serve() {
+    let build = |builder: fn(umd::Builder<'static>) -> umd::Builder<'static>| {
+        let lax = Driver::builder("hostile-lax", HOSTILE).restart(RestartPolicy::unlimited());
+        builder(lax).build().unwrap()
+    };
+    for driver in [
+        build(|lax| lax.lockdown(Lockdown::Compute)),
+        build(|lax| lax.lockdown(Lockdown::Custom(umd::Syscalls::ALL))),
+        build(umd::Builder::diagnose),
+    ] {
+        // It takes the filter for a request and ends; sooner or later it is looked at before.
+        let seen = (0..100).any(|_| {
+            driver.restart();
+            let errno = ask(&driver, "echo x").unwrap_err().errno();
+            assert!([1, 111].contains(&errno), "{errno}");
+            errno == 1
+        });
+        assert!(seen, "nobody has looked");
+    }
+}
+
+#[test]
+fn before_its_filter_a_handler_is_under_all_else() {
+    // What these try before their hello their limits deny.
+    for name in [
+        "hostile-thread",
+        "hostile-child",
+        "hostile-file",
+        "hostile-ring",
+    ] {
+        let driver = Driver::builder(name, HOSTILE)
+            .deadline(Duration::from_secs(20))
+            .diagnose()
+            .build()
+            .unwrap();
+        assert_eq!(ask(&driver, "echo x").unwrap(), "x", "{name}");
     }
 }
 
@@ -205,6 +274,52 @@ fn namespaces_are_its_own_where_asked_for() {
 }
 
 #[test]
+fn its_control_group_is_the_one_that_was_asked_for() {
+    const TEST: &str = "its_control_group_is_the_one_that_was_asked_for";
+    in_namespaces(TEST, &["--mount"], || {
+        sys::mount(c"cgroup2", c"/sys/fs/cgroup", c"", 0);
+        let name = format!("umd-test-{}", std::process::id());
+        let group = std::path::Path::new("/sys/fs/cgroup").join(&name);
+        std::fs::create_dir(&group).unwrap();
+        let directory = || std::fs::File::open(&group).unwrap().into();
+        let driver = hostile()
+            .cgroup(directory())
+            .workers(2)
+            .spares(1)
+            .build()
+            .unwrap();
+        until("three handlers", || driver.status().pids.len() == 3);
+        for report in driver.reports() {
+            let state = report.state(umd::Mechanism::Cgroup);
+            assert_eq!(state, umd::State::InForce);
+            let its = std::fs::read_to_string(format!("/proc/{}/cgroup", report.pid)).unwrap();
+            let its = its.lines().find(|line| line.starts_with("0::")).unwrap();
+            assert!(its.ends_with(&format!("/{name}")), "{its}");
+        }
+        // Frozen, it does not answer; that does not keep it from being killed.
+        std::fs::write(group.join("cgroup.freeze"), "1").unwrap();
+        let error = driver
+            .call_bytes_within(Duration::from_millis(100), b"echo x", &mut [0; 8])
+            .unwrap_err();
+        assert_eq!(error.errno(), 110);
+        std::fs::write(group.join("cgroup.freeze"), "0").unwrap();
+        assert_eq!(ask(&driver, "echo x").unwrap(), "x");
+        drop(driver);
+        // Whoever is left would be in it.
+        std::fs::remove_dir(&group).unwrap();
+
+        // An older way of making processes has no place for it.
+        std::fs::create_dir(&group).unwrap();
+        sys::deny(&[(libc::SYS_clone3, Denied::With(libc::ENOSYS))]);
+        let driver = hostile().cgroup(directory()).build().unwrap();
+        assert_eq!(ask(&driver, "echo x").unwrap(), "x");
+        let state = driver.report().unwrap().state(umd::Mechanism::Cgroup);
+        assert_eq!(state, umd::State::Missing(umd::Why::NotSupported));
+        std::fs::remove_dir(&group).unwrap();
+    });
+}
+
+#[test]
 fn who_asks_is_told_which_call_was_denied() {
     for lockdown in [Lockdown::Strict, Lockdown::Custom(umd::Syscalls::NONE)] {
         let driver = hostile().lockdown(lockdown).diagnose().build().unwrap();
@@ -227,6 +342,40 @@ fn who_asks_is_told_which_call_was_denied() {
     // Off by default.
     let driver = hostile().build().unwrap();
     assert_eq!(ask(&driver, "syscall").unwrap_err().denied(), None);
+}
+
+/// What errors and policies consist of can be named by whoever depends on this crate alone.
+#[test]
+fn all_that_can_be_matched_has_a_name() {
+    let why = |error: umd::StartError| match error {
+        umd::StartError::Exec(errno) | umd::StartError::Health(errno) => errno,
+        umd::StartError::Lockdown(umd::LockdownCheck::Memory) => umd::Errno::ENOMEM,
+        umd::StartError::Hello(umd::Violation::Magic) => umd::Errno::EBADMSG,
+        _ => umd::Errno::EIO,
+    };
+    assert_eq!(why(umd::StartError::Exec(umd::Errno::EMFILE)).get(), 24);
+    let (BuildError::Image(errno) | BuildError::Resources(errno)) =
+        BuildError::Resources(umd::Errno::EMFILE)
+    else {
+        unreachable!("it is")
+    };
+    assert_eq!(errno, umd::Errno::EMFILE);
+    let restart = RestartPolicy {
+        budget: 1,
+        window: Duration::from_secs(30),
+        backoff: Duration::from_millis(1),
+        ..RestartPolicy::default()
+    };
+    assert_eq!(restart.backoff_max, Duration::from_secs(5));
+    let driver = Driver::builder("hostile", HOSTILE)
+        .restart(restart)
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        ask(&driver, "exit 3").unwrap_err();
+    }
+    let error = ask(&driver, "echo x").unwrap_err();
+    assert_eq!(error.cause(), Cause::Call(CallFailure::Failed));
 }
 
 #[test]

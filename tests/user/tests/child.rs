@@ -6,7 +6,6 @@
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use umd::{Driver, RestartPolicy};
@@ -21,7 +20,7 @@ fn again_as_an_ordinary_user_() {
 
 fn hostile() -> umd::Builder<'static> {
     Driver::builder("hostile", HOSTILE)
-        .restart(RestartPolicy::UNLIMITED)
+        .restart(RestartPolicy::unlimited())
         .deadline(Duration::from_secs(20))
 }
 
@@ -123,11 +122,85 @@ fn the_childs_code_calls_nothing_and_has_no_stack_and_no_thread() {
     assert!(all.iter().all(|one| one.segment_prefix() == Register::None));
 }
 
-/// What a handler's process did up to its execution, of traces that are a file a process.
-fn of_the_child(directory: &Path) -> Vec<String> {
-    let files = std::fs::read_dir(directory).unwrap();
+/// The system calls of whoever calls a handler that is warm: to send, and to receive. A call that comes later looks first whether
+/// something was said meanwhile.
+#[test]
+fn a_warm_call_takes_two_system_calls_of_the_caller() {
+    const TEST: &str = "a_warm_call_takes_two_system_calls_of_the_caller";
+    const ROUNDS: usize = 50;
+    if is_alone(TEST) {
+        let driver = hostile().build().unwrap();
+        let call = || assert_eq!(driver.call_bytes(b"echo x", &mut [0; 8]), Ok(1));
+        // By then the watch knows of a deadline before these.
+        call();
+        call();
+        for _ in 0..ROUNDS {
+            sys::try_call(MARK);
+            std::thread::sleep(Duration::from_millis(1));
+            sys::try_call(MARK);
+            call();
+            // At once.
+            call();
+        }
+        sys::try_call(MARK);
+        return;
+    }
+    let (traces, _) = traced(TEST);
+    let caller = traces.iter().find(|trace| trace.contains("getpgrp("));
+    // Signals have no parentheses.
+    let names = caller
+        .unwrap()
+        .lines()
+        .filter_map(|call| call.split_once('('));
+    let calls: Vec<&str> = names.map(|(name, _)| name).collect();
+    let rounds: Vec<_> = calls.split(|call| *call == "getpgrp").collect();
+    // Before the first, after the last; and of each two, the pause and the calls.
+    let [_, rounds @ .., _] = &*rounds else {
+        panic!("{calls:?}")
+    };
+    let rounds: Vec<_> = rounds.chunks(2).map(|both| both[1]).collect();
+    assert_eq!(rounds.len(), ROUNDS);
+    let (first, second) = (["recvfrom", "sendto", "recvfrom"], ["sendto", "recvfrom"]);
+    let at_once = [&first[..], &second].concat();
+    // Where this thread lost the processor in between.
+    let later = [first, first].concat();
+    assert!(
+        rounds
+            .iter()
+            .all(|calls| *calls == at_once || *calls == later),
+        "{rounds:?}"
+    );
+    assert!(rounds.iter().any(|calls| *calls == at_once), "{rounds:?}");
+}
+
+/// A system call that nobody else makes.
+const MARK: libc::c_long = libc::SYS_getpgrp;
+
+/// The system calls of this program while it runs this test alone, a text a thread; and what it said.
+fn traced(test: &str) -> (Vec<String>, String) {
+    let directory = std::env::temp_dir().join(format!("umd-traces-{}-{test}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    let output = Command::new("strace")
+        .args(["-ff", "-qq", "-o"])
+        .arg(directory.join("trace"))
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env("UMD_TEST_ALONE", test)
+        .output()
+        .expect("strace is installed");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("1 passed"), "{said}{complaints}");
+    let files = std::fs::read_dir(&directory).unwrap();
     let traces = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
-    let mut traces = traces.filter(|trace| trace.contains("execveat("));
+    let traces = traces.collect();
+    std::fs::remove_dir_all(&directory).unwrap();
+    (traces, said)
+}
+
+/// What a handler's process did up to its execution.
+fn of_the_child(traces: &[String]) -> Vec<String> {
+    let mut traces = traces.iter().filter(|trace| trace.contains("execveat("));
     let child = traces.next().expect("a handler was executed");
     assert!(traces.next().is_none(), "there are two");
     let exec = child.lines().position(|call| call.starts_with("execveat("));
@@ -142,8 +215,9 @@ fn plain(call: &str) -> String {
         None => (rest, "?"),
     };
     let word = |word: &str| match word.parse::<u32>() {
-        Ok(10..1_000) => "FD".to_owned(),
+        Ok(4..=7 | 9..1_000) => "FD".to_owned(),
         _ if word.starts_with("0x") && word.ends_with("/* 0 vars */") => "NOTHING".to_owned(),
+        _ if word.starts_with("filter=0x") => "filter=CODE}".to_owned(),
         _ if word.starts_with("SIG") && name == "rt_sigaction" => "SIGNAL".to_owned(),
         _ => word.to_owned(),
     };
@@ -214,7 +288,8 @@ fn expected(ignored: usize) -> Vec<String> {
     list.extend(
         [
             "rt_sigprocmask(SIG_SETMASK, [], NULL, 8) 0",
-            "execveat(FD, \"\", [\"hostile\", \"filter\"], NOTHING, AT_EMPTY_PATH)",
+            "prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, {len=36, filter=CODE}) 0",
+            "execveat(FD, \"\", [\"hostile\"], NOTHING, AT_EMPTY_PATH)",
         ]
         .map(str::to_owned),
     );
@@ -239,28 +314,14 @@ fn the_child_makes_these_system_calls_and_no_other() {
         println!("ignored {}", ignored());
         return;
     }
-    let traces = std::env::temp_dir().join(format!("umd-traces-{}", std::process::id()));
-    std::fs::create_dir(&traces).unwrap();
-    let output = Command::new("strace")
-        .args(["-ff", "-qq", "-o"])
-        .arg(traces.join("trace"))
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", TEST, "--nocapture"])
-        .env("UMD_TEST_ALONE", TEST)
-        .output()
-        .expect("strace is installed");
-    let said = String::from_utf8_lossy(&output.stdout);
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("1 passed"), "{said}{complaints}");
+    let (traces, said) = traced(TEST);
     // Rust's programs ignore SIGPIPE; what whoever started the tests has ignored comes to that.
     let count = said.lines().find_map(|line| line.strip_prefix("ignored "));
     let mut expected = expected(count.unwrap().parse().unwrap());
     if said.contains("landlock false") {
         expected.retain(|call| !call.starts_with("landlock"));
     }
-    let calls = of_the_child(&traces);
-    std::fs::remove_dir_all(&traces).unwrap();
-    assert_eq!(calls, expected);
+    assert_eq!(of_the_child(&traces), expected);
 }
 
 /// The median of some starts.

@@ -3,6 +3,7 @@
 //! what the process has, or changes it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
@@ -10,11 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
-use umd::{CallFailure, Cause, Driver, Exit, Lockdown, Syscalls};
+use umd::{CallFailure, Cause, Driver, Exit, RestartPolicy};
 use umd_user_tests::SAMPLE;
 use umd_user_tests::rig::{
-    self, again_as_an_ordinary_user, ask, by_itself, children, descriptors, exists, hostile,
-    is_alone, until,
+    self, again_as_an_ordinary_user, ask, by_itself, children, descriptors, exists, go_on, hostile,
+    is_alone, stopped, stopping, until,
 };
 use umd_user_tests::sys::{self, Action, Thread};
 
@@ -255,6 +256,62 @@ fn the_first_callers_thread_ends_and_the_handler_lives() {
 }
 
 #[test]
+fn spares_that_cannot_be_made_cost_little_and_come_when_they_can() {
+    const TEST: &str = "spares_that_cannot_be_made_cost_little_and_come_when_they_can";
+    by_itself(TEST, || {
+        let driver = hostile().spares(1).build().unwrap();
+        let both = || driver.status().pids.len() == 2;
+        until("two handlers", both);
+        let limits = getrlimit(Resource::Nofile);
+        let none = Rlimit {
+            current: Some(3),
+            ..limits
+        };
+        setrlimit(Resource::Nofile, none).unwrap();
+        driver.restart();
+        let (begin, busy) = (Instant::now(), sys::processor_time());
+        thread::sleep(Duration::from_millis(500));
+        let (took, busy) = (begin.elapsed(), sys::processor_time() - busy);
+        assert_eq!(driver.status().pids, []);
+        setrlimit(Resource::Nofile, limits).unwrap();
+        until("two handlers again", both);
+        println!("# without descriptors: {busy:?} of {took:?}");
+        assert!(busy < took / 4, "{busy:?} of {took:?}");
+    });
+}
+
+#[test]
+fn an_answer_brings_the_spares_back_whose_deaths_it_forgives() {
+    const TEST: &str = "an_answer_brings_the_spares_back_whose_deaths_it_forgives";
+    by_itself(TEST, || {
+        let hour = Duration::from_secs(3_600);
+        let driver = hostile()
+            .spares(2)
+            .restart(RestartPolicy {
+                window: hour,
+                backoff: hour,
+                backoff_max: hour,
+                ..RestartPolicy::default()
+            })
+            .build()
+            .unwrap();
+        let so_many = |count: usize| driver.status().pids.len() == count;
+        until("three handlers", || so_many(3));
+        // The first is followed by another at once; then there is a pause.
+        for (left, deaths) in [(3, 1), (2, 2), (1, 3)] {
+            rig::kill(driver.status().pids[0]);
+            until("it is gone", || {
+                driver.status().exits == deaths && so_many(left)
+            });
+        }
+        thread::sleep(Duration::from_millis(100));
+        assert!(so_many(1));
+        echo(&driver);
+        until("three handlers again", || so_many(3));
+    });
+}
+
+#[test]
 fn a_program_that_is_killed_takes_its_handlers_along() {
     const TEST: &str = "a_program_that_is_killed_takes_its_handlers_along";
     if is_alone(TEST) {
@@ -330,6 +387,39 @@ fn a_fork_has_no_part_in_the_drivers() {
     });
 }
 
+/// A copy may be made at any moment, and what other threads were about to do is never done there: one of them had the right to make umd's own
+/// threads, maybe.
+#[test]
+fn a_fork_while_another_thread_builds_the_first_driver() {
+    by_itself(
+        "a_fork_while_another_thread_builds_the_first_driver",
+        || {
+            for round in 0..200 {
+                let good = sys::in_a_copy(|| {
+                    thread::scope(|scope| {
+                        let (begun, begin) = mpsc::channel();
+                        let other = scope.spawn(move || {
+                            begun.send(()).unwrap();
+                            let driver = hostile().build().unwrap();
+                            ask(&driver, "echo x").is_ok()
+                        });
+                        begin.recv().unwrap();
+                        let later = Instant::now() + Duration::from_micros(round * 5);
+                        while Instant::now() < later {}
+                        let good = sys::in_a_copy(|| {
+                            sys::die_in(20);
+                            let driver = hostile().build().unwrap();
+                            ask(&driver, "echo x").is_ok()
+                        });
+                        good && other.join().unwrap()
+                    })
+                });
+                assert!(good, "in round {round}");
+            }
+        },
+    );
+}
+
 #[test]
 fn a_program_without_standard_files() {
     const TEST: &str = "a_program_without_standard_files";
@@ -383,47 +473,23 @@ fn drivers_from_many_threads_at_once() {
     });
 }
 
-/// A handler that stops within a request until the test lets it go on.
-fn stopping() -> umd::Builder<'static> {
-    hostile().lockdown(Lockdown::Custom(Syscalls::ALL))
-}
-
-/// Those of its handlers that have stopped.
-fn stopped(driver: &Driver) -> Vec<u32> {
-    let is_stopped = |pid: &u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.contains(") T ")
-    };
-    driver
-        .status()
-        .pids
-        .into_iter()
-        .filter(is_stopped)
-        .collect()
-}
-
-fn go_on(pid: u32) {
-    let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
-}
-
 #[test]
 fn callers_are_served_in_turn_and_turned_away_past_the_bound() {
     const WAITING: usize = 5;
     let driver = stopping().queue_max(WAITING).build().unwrap();
     let (done, order) = mpsc::channel();
+    let (threads, callers) = mpsc::channel();
     thread::scope(|scope| {
         for number in 0..=WAITING {
-            let (driver, done) = (&driver, done.clone());
+            let (driver, done, threads) = (&driver, done.clone(), threads.clone());
             scope.spawn(move || {
+                threads.send(Thread::current()).unwrap();
                 assert_eq!(ask(driver, "try stop").as_deref(), Ok(""));
                 done.send(number).unwrap();
             });
-            match number {
-                0 => until("the first is served", || stopped(driver).len() == 1),
-                // Nobody tells that a caller waits; it does not take long.
-                _ => thread::sleep(Duration::from_millis(100)),
-            }
+            let caller = callers.recv().unwrap();
+            until("it waits", || caller.is_asleep());
+            until("the first is served", || stopped(driver).len() == 1);
         }
         let begin = Instant::now();
         let error = ask(&driver, "echo x").unwrap_err();

@@ -73,7 +73,7 @@ fn contained(lockdown: Lockdown, expected: impl Fn(&Behaviour) -> Option<Contain
 fn builder(lockdown: Lockdown, name: &str) -> umd::Builder<'_> {
     Driver::builder(name, HOSTILE)
         .lockdown(lockdown)
-        .restart(RestartPolicy::UNLIMITED)
+        .restart(RestartPolicy::unlimited())
         .deadline(LONG)
 }
 

@@ -2,13 +2,21 @@
 //! Calls without threads: on one thread, all of them.
 
 use sample_proto::Request;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use umd::{CallFailure, Cause, Driver, Exit, RestartPolicy};
+use umd_user_tests::rig::{self, again_as_an_ordinary_user, go_on, stopped, stopping, until};
+use umd_user_tests::sys::Thread;
 use umd_user_tests::{HOSTILE, SAMPLE};
 
+#[test]
+fn again_as_an_ordinary_user_() {
+    again_as_an_ordinary_user("again_as_an_ordinary_user_");
+}
+
 fn hostile() -> umd::Builder<'static> {
-    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::UNLIMITED)
+    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::unlimited())
 }
 
 async fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
@@ -179,5 +187,78 @@ async fn past_the_queue_it_is_busy() {
         if let Err(error) = waited {
             assert_eq!(error.errno(), 110, "{error}");
         }
+    }
+}
+
+/// A place in the queue has been that of a caller who waited without a thread, and went away, when one comes who sleeps.
+#[tokio::test]
+async fn who_went_away_takes_no_turn_of_a_caller_that_blocks() {
+    let driver = stopping().build().unwrap();
+    let blocking = |request: &str| rig::ask(&driver, request).unwrap();
+    let asked = std::thread::scope(|scope| {
+        let busy = scope.spawn(|| blocking("try stop"));
+        until("the handler is busy", || stopped(&driver).len() == 1);
+        let calls: Vec<_> = (0..64).map(|_| ask(&driver, "echo x")).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        for mut call in calls.into_iter().map(Box::pin) {
+            assert!(call.as_mut().poll(&mut context).is_pending());
+        }
+        let mut waiting = Vec::new();
+        let (threads, callers) = mpsc::channel();
+        for number in 0..3 {
+            let threads = threads.clone();
+            waiting.push(scope.spawn(move || {
+                threads.send(Thread::current()).unwrap();
+                blocking(&format!("echo {number}"))
+            }));
+            let caller = callers.recv().unwrap();
+            until("it waits", || caller.is_asleep());
+        }
+        stopped(&driver).into_iter().for_each(go_on);
+        waiting.push(busy);
+        let replies = waiting.into_iter().map(|call| call.join().unwrap());
+        replies.collect::<Vec<_>>()
+    });
+    assert_eq!(asked, ["0", "1", "2", ""]);
+}
+
+/// Those with a thread and those without stand in one queue.
+#[tokio::test]
+async fn both_kinds_of_callers_are_served_in_turn() {
+    const CALLERS: usize = 6;
+    let driver = Arc::new(stopping().build().unwrap());
+    let (done, order) = mpsc::channel();
+    let (threads, callers) = mpsc::channel();
+    let mut calls = Vec::new();
+    for number in 0..CALLERS {
+        let (asked, done, threads) = (driver.clone(), done.clone(), threads.clone());
+        if number % 2 == 0 {
+            calls.push(tokio::task::spawn_blocking(move || {
+                threads.send(Thread::current()).unwrap();
+                rig::ask(&asked, "try stop").unwrap();
+                done.send(number).unwrap();
+            }));
+            let caller = callers.recv().unwrap();
+            until("it waits", || caller.is_asleep());
+            until("the first is served", || stopped(&driver).len() == 1);
+        } else {
+            calls.push(tokio::spawn(async move {
+                ask(&asked, "try stop").await.unwrap();
+                done.send(number).unwrap();
+            }));
+            // It goes as far as it can.
+            tokio::task::yield_now().await;
+        }
+    }
+    let in_turn = tokio::task::spawn_blocking(move || {
+        for number in 0..CALLERS {
+            until("the next is served", || stopped(&driver).len() == 1);
+            go_on(stopped(&driver)[0]);
+            assert_eq!(order.recv(), Ok(number));
+        }
+    });
+    in_turn.await.unwrap();
+    for call in calls {
+        call.await.unwrap();
     }
 }

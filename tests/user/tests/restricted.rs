@@ -3,13 +3,15 @@
 //! own. What a filter denies is denied as container engines do it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use std::os::fd::AsRawFd as _;
 use std::process::Command;
 use std::time::Duration;
 use umd::{BuildError, Driver, Exit, Lockdown, Mechanism, Property, State, Why};
 use umd_user_tests::STD;
 use umd_user_tests::rig::{
-    ORDINARY, again_as_an_ordinary_user, ask, by_itself, children, hostile, is_alone, is_root,
+    ORDINARY, again_as_an_ordinary_user, ask, by_itself, children, hostile, in_namespaces,
+    is_alone, is_root,
 };
 use umd_user_tests::sys::{self, Denied};
 
@@ -132,9 +134,66 @@ fn landlock_is_not_there() {
             (libc::SYS_landlock_add_rule, ENOSYS),
             (libc::SYS_landlock_restrict_self, ENOSYS),
         ]);
-        let state = report.state(Mechanism::Landlock);
-        assert_eq!(state, State::Missing(Why::NotSupported));
+        for part in [
+            Mechanism::Landlock,
+            Mechanism::LandlockPorts,
+            Mechanism::LandlockScopes,
+        ] {
+            assert_eq!(report.state(part), State::Missing(Why::NotSupported));
+        }
     });
+}
+
+/// Which Landlock the program is made to believe in.
+const LANDLOCK: &str = "UMD_TEST_LANDLOCK";
+
+/// Versions that are older than this kernel's are this kernel's answers, changed on the way by strace.
+#[test]
+fn what_an_older_landlock_lacks_is_missing() {
+    const TEST: &str = "what_an_older_landlock_lacks_is_missing";
+    if is_alone(TEST) {
+        let version: i32 = std::env::var(LANDLOCK).unwrap().parse().unwrap();
+        let driver = hostile().build().unwrap();
+        let report = works(&driver);
+        for (mechanism, since) in [
+            (Mechanism::Landlock, 1),
+            (Mechanism::LandlockPorts, 4),
+            (Mechanism::LandlockScopes, 6),
+        ] {
+            let expected = match version >= since {
+                true => State::InForce,
+                false => State::Missing(Why::NotSupported),
+            };
+            assert_eq!(
+                report.state(mechanism),
+                expected,
+                "{version}: {mechanism:?}"
+            );
+        }
+        return;
+    }
+    let ours = sys::landlock_version();
+    println!("this kernel has version {ours}");
+    for version in 0..=ours {
+        // The questions, of which there is one for each part; then comes the ruleset itself.
+        let answer = match version {
+            0 => "error=ENOSYS".to_owned(),
+            version => format!("retval={version}:when=1..3"),
+        };
+        let output = Command::new("strace")
+            .args(["-f", "-qqq", "-o", "/dev/null", "-e"])
+            .arg("trace=landlock_create_ruleset")
+            .args(["-e", &format!("inject=landlock_create_ruleset:{answer}")])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", TEST, "--nocapture", "--test-threads=1"])
+            .env("UMD_TEST_ALONE", TEST)
+            .env(LANDLOCK, version.to_string())
+            .output()
+            .expect("strace is installed");
+        let said = String::from_utf8_lossy(&output.stdout);
+        println!("{said}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && said.contains("1 passed"));
+    }
 }
 
 #[test]
@@ -158,50 +217,19 @@ fn as_a_container_engine_has_it() {
     });
 }
 
-/// Has this test again, as root in namespaces of its own, and there `body`. An ordinary user may not on every machine.
-fn in_namespaces(test: &str, body: impl FnOnce()) {
-    if is_alone(test) {
-        return body();
-    }
-    if !is_root() {
-        println!("only root may");
-        return;
-    }
-    let program = std::env::current_exe().unwrap();
-    let output = Command::new("unshare")
-        .args(["--mount", "--pid", "--fork", "--mount-proc"])
-        .arg(program)
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env("UMD_TEST_ALONE", test)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && said.contains("1 passed"));
-}
-
-/// What is seen in `/proc` in other cases.
-const SEEN: [Mechanism; 3] = [
-    Mechanism::Seccomp,
-    Mechanism::NoNewPrivs,
-    Mechanism::Capabilities,
-];
+/// Processes, mounts and `/proc` of the test's own.
+const OWN: &[&str] = &["--mount", "--pid", "--fork", "--mount-proc"];
 
 #[test]
 fn what_a_hidden_proc_does_not_show_is_claimed() {
-    in_namespaces("what_a_hidden_proc_does_not_show_is_claimed", || {
+    in_namespaces("what_a_hidden_proc_does_not_show_is_claimed", OWN, || {
         sys::mount(c"tmpfs", c"/proc", c"mode=755", 0);
         let driver = hostile().build().unwrap();
-        let report = works(&driver);
-        for mechanism in SEEN {
-            assert_eq!(report.state(mechanism), State::Claimed, "{mechanism:?}");
-        }
-        assert_eq!(report.state(Mechanism::Ids), State::Claimed);
+        works_unseen(&driver);
         // Claimed, but true: nobody is asked whether a program is under a filter but the kernel.
         sys::deny(&[(libc::SYS_kexec_load, EPERM)]);
         driver.restart();
-        let report = works(&driver);
-        assert_eq!(report.state(Mechanism::Seccomp), State::Claimed);
+        works_unseen(&driver);
         // Nor does it know what it has open, where it cannot have all closed at once.
         let other = hostile().build().unwrap();
         drop(driver);
@@ -210,9 +238,97 @@ fn what_a_hidden_proc_does_not_show_is_claimed() {
     });
 }
 
+/// It works, and nothing is said to have been seen but what the host did itself.
+fn works_unseen(driver: &Driver) {
+    let report = works(driver);
+    for mechanism in [
+        Mechanism::Seccomp,
+        Mechanism::SystemCalls,
+        Mechanism::NoNewPrivs,
+    ] {
+        assert_eq!(report.state(mechanism), State::InForce, "{mechanism:?}");
+    }
+    for mechanism in [Mechanism::Capabilities, Mechanism::Ids] {
+        assert_eq!(report.state(mechanism), State::Claimed, "{mechanism:?}");
+    }
+    // A filter that the handler sets nobody has seen.
+    let compute = hostile().lockdown(Lockdown::Compute).build().unwrap();
+    assert_eq!(ask(&compute, "echo x").as_deref(), Ok("x"));
+    let report = compute.report().unwrap();
+    for mechanism in [Mechanism::Seccomp, Mechanism::SystemCalls] {
+        assert_eq!(report.state(mechanism), State::Claimed, "{mechanism:?}");
+    }
+}
+
+/// As services have it whose manager hides the processes of others from them.
+#[test]
+fn a_proc_that_hides_the_processes_of_others() {
+    in_namespaces("a_proc_that_hides_the_processes_of_others", OWN, || {
+        // One group sees all: root's, where no other is named.
+        sys::mount(c"proc", c"/proc", c"hidepid=2,gid=65532", 0);
+        let with_all = hostile().build().unwrap();
+        let report = works(&with_all);
+        assert_eq!(report.state(Mechanism::Seccomp), State::InForce);
+        // Root sees all because of one capability. A handler, once it has other ids, is somebody else.
+        let mut sets = capabilities(None).unwrap();
+        sets.effective.remove(CapabilitySet::SYS_PTRACE);
+        sets.permitted.remove(CapabilitySet::SYS_PTRACE);
+        set_capabilities(None, sets).unwrap();
+        let driver = hostile().build().unwrap();
+        works_unseen(&driver);
+        let pid = driver.report().unwrap().pid;
+        assert!(std::fs::read(format!("/proc/{pid}/status")).is_err());
+        drop((with_all, driver));
+        // An ordinary user's handlers are his own.
+        sys::become_user(ORDINARY);
+        let report = works(&hostile().build().unwrap());
+        assert_eq!(report.state(Mechanism::Seccomp), State::InForce);
+    });
+}
+
+/// Without a look it is known all the same that a handler with root's ids is under no limit of processes.
+#[test]
+fn root_that_keeps_its_ids_where_proc_is_hidden() {
+    in_namespaces("root_that_keeps_its_ids_where_proc_is_hidden", OWN, || {
+        sys::mount(c"tmpfs", c"/proc", c"mode=755", 0);
+        set_capabilities(
+            None,
+            CapabilitySets {
+                effective: CapabilitySet::empty(),
+                permitted: CapabilitySet::empty(),
+                inheritable: CapabilitySet::empty(),
+            },
+        )
+        .unwrap();
+        let report = works(&hostile().build().unwrap());
+        for mechanism in [Mechanism::Ids, Mechanism::ProcessLimit] {
+            let state = report.state(mechanism);
+            assert_eq!(state, State::Missing(Why::NotPermitted), "{mechanism:?}");
+        }
+        assert_eq!(report.state(Mechanism::Capabilities), State::Claimed);
+    });
+}
+
+/// As where a container has the host's: its numbers are other processes there.
+#[test]
+fn the_proc_of_another_namespace() {
+    in_namespaces(
+        "the_proc_of_another_namespace",
+        &["--pid", "--fork"],
+        || {
+            let own = std::fs::read_link("/proc/self").unwrap();
+            assert_ne!(own.to_str(), Some(std::process::id().to_string().as_str()));
+            let driver = hostile().build().unwrap();
+            works_unseen(&driver);
+            // There is somebody of this number, whom nobody has looked at.
+            assert!(std::fs::exists("/proc/1").unwrap());
+        },
+    );
+}
+
 #[test]
 fn descriptors_without_close_range_and_proc() {
-    in_namespaces("descriptors_without_close_range_and_proc", || {
+    in_namespaces("descriptors_without_close_range_and_proc", OWN, || {
         let file = std::fs::File::open("/dev/null").unwrap();
         let _inherited = rustix::io::dup(&file).unwrap();
         sys::deny(&[(libc::SYS_close_range, ENOSYS)]);
@@ -231,7 +347,7 @@ fn descriptors_without_close_range_and_proc() {
 
 #[test]
 fn executable_memory_is_forbidden() {
-    in_namespaces("executable_memory_is_forbidden", || {
+    in_namespaces("executable_memory_is_forbidden", OWN, || {
         std::fs::write("/proc/sys/vm/memfd_noexec", "2").unwrap();
         // As root, and as an ordinary user.
         for ordinary in [false, true] {
@@ -254,7 +370,7 @@ fn executable_memory_is_forbidden() {
 
 #[test]
 fn no_place_for_an_image() {
-    in_namespaces("no_place_for_an_image", || {
+    in_namespaces("no_place_for_an_image", OWN, || {
         std::fs::write("/proc/sys/vm/memfd_noexec", "2").unwrap();
         for directory in [c"/dev/shm", c"/run", c"/var/tmp", c"/tmp"] {
             sys::mount(c"tmpfs", directory, c"mode=1777", libc::MS_NOEXEC);

@@ -142,7 +142,8 @@ impl Gpg {
         let stranger = Self::new();
         let arguments = ["--with-colons", "--import-options", "show-only", "--import"];
         // It fails where a key has expired, and lists it all the same.
-        Listing::read(&stranger.output(&arguments, key).stdout)
+        let keys = Listing::read(&stranger.output(&arguments, key).stdout);
+        keys.into_iter().next().unwrap_or_default().in_order(NOW)
     }
 }
 
@@ -186,17 +187,24 @@ pub(crate) struct Line {
 }
 
 impl Listing {
-    /// gpg's listing with colons.
-    fn read(listing: &[u8]) -> Self {
+    /// gpg's listing with colons, of any number of keys.
+    pub(crate) fn read(listing: &[u8]) -> Vec<Self> {
         let listing = String::from_utf8_lossy(listing);
-        let mut result = Self::default();
+        let mut keys: Vec<Self> = Vec::new();
         let mut line = None;
         for fields in listing
             .lines()
             .map(|line| line.split(':').collect::<Vec<_>>())
         {
-            match fields[0] {
-                kind @ ("pub" | "sub") => {
+            let kind = fields[0];
+            if kind == "pub" {
+                keys.push(Self::default());
+            }
+            let Some(key) = keys.last_mut() else {
+                continue;
+            };
+            match kind {
+                "pub" | "sub" => {
                     let number = |field: &str| field.parse::<u64>().ok();
                     line = Some((
                         kind == "pub",
@@ -211,27 +219,45 @@ impl Listing {
                     ));
                 }
                 "fpr" => {
-                    if let Some((is_primary, is_invalid, mut line)) = line.take() {
-                        line.fingerprint = fields[9].to_string();
-                        if is_primary {
-                            result.primary = line;
-                        } else if line.signs && !is_invalid {
-                            // It says that a subkey has expired with its primary key, but not when.
-                            let both = line.expires.into_iter().chain(result.primary.expires);
-                            line.expires = both.min();
-                            result.subkeys.push(line);
-                        }
+                    let Some((is_primary, is_invalid, mut line)) = line.take() else {
+                        continue;
+                    };
+                    line.fingerprint = fields[9].to_string();
+                    if is_primary {
+                        key.primary = line;
+                    } else if line.signs && !is_invalid {
+                        // It says that a subkey has expired with its primary key, but not when.
+                        let both = line.expires.into_iter().chain(key.primary.expires);
+                        line.expires = both.min();
+                        key.subkeys.push(line);
                     }
                 }
                 // Revoked ones are behind the others; those of a key that was revoked are all said to be.
-                "uid" if result.user_id.is_none() => {
-                    let is_good = result.primary.revoked || !matches!(fields[1], "r" | "i");
-                    result.user_id = is_good.then(|| unescaped(fields[9]));
+                "uid" if key.user_id.is_none() => {
+                    let is_good = key.primary.revoked || !matches!(fields[1], "r" | "i");
+                    key.user_id = is_good.then(|| unescaped(fields[9]));
                 }
                 _ => {}
             }
         }
-        result
+        keys
+    }
+
+    /// Subkeys in one order, since gpg has them as they lie there; and whether those that are not good any more could sign is not
+    /// asked.
+    pub(crate) fn in_order(mut self, now: u64) -> Self {
+        for subkey in &mut self.subkeys {
+            subkey.signs &= !subkey.revoked && subkey.expires.is_none_or(|expires| expires > now);
+        }
+        self.subkeys
+            .sort_by(|one, other| one.fingerprint.cmp(&other.fingerprint));
+        self
+    }
+
+    /// Is it the same, but for some subkeys that are not there?
+    pub(crate) fn is_less_than(&self, other: &Self) -> bool {
+        (&self.primary, &self.user_id) == (&other.primary, &other.user_id)
+            && self.subkeys.iter().all(|line| other.subkeys.contains(line))
     }
 
     /// The key as the rules have it.
@@ -251,6 +277,7 @@ impl Listing {
                 .map(|user_id| String::from_utf8_lossy(user_id).into_owned()),
             subkeys: key.subkeys.iter().map(line).collect(),
         }
+        .in_order(0)
     }
 }
 

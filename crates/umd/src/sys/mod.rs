@@ -4,6 +4,7 @@
 pub(crate) mod clone;
 pub(crate) mod files;
 pub(crate) mod fork;
+pub(crate) mod pages;
 #[cfg(feature = "tokio")]
 pub(crate) mod readiness;
 pub(crate) mod signals;

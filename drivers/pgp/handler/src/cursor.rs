@@ -85,7 +85,7 @@ pub(crate) mod steps {
     }
 
     pub(super) fn count() {
-        STEPS.set(STEPS.get() + 1);
+        STEPS.set(STEPS.get().saturating_add(1));
     }
 
     /// The number of steps that `work` takes, and what it returns.

@@ -6,7 +6,7 @@ use crate::flaw::Flaw;
 use crate::listing::Listing;
 use crate::packet::{Packet, Packets, Tag};
 use crate::signature;
-use pgp_proto::{Entry, Literal, MESSAGE_HEADER_LEN, Refusal};
+use pgp_proto::{Entry, Literal, Refusal};
 
 pub(crate) fn answer_detached(input: Cursor<'_>, reply: &mut [u8]) -> Result<usize, Refusal> {
     let mut packets = Packets::new(input, &[Tag::Signature, Tag::Ignored])?;
@@ -21,18 +21,15 @@ pub(crate) fn answer_detached(input: Cursor<'_>, reply: &mut [u8]) -> Result<usi
 pub(crate) fn answer_inline(input: Cursor<'_>, reply: &mut [u8]) -> Result<usize, Refusal> {
     let first = [Tag::OnePass, Tag::Signature, Tag::Ignored];
     let mut packets = Packets::new(input, &first)?;
-    let header_len = const { MESSAGE_HEADER_LEN.saturating_sub(pgp_proto::LIST_HEADER_LEN) };
-    let (header, room) = reply
-        .split_at_mut_checked(header_len)
-        .ok_or(Refusal::NoRoom)?;
+    let (header, room) = reply.split_first_chunk_mut().ok_or(Refusal::NoRoom)?;
     let mut list = Listing::new(room)?;
     let mut announced = 0_usize;
     let mut is_announced_last = false;
-    let mut before = 0_usize;
+    let mut is_signed_before = false;
     let data = loop {
         let packet = packets.next()?.ok_or(Refusal::Cut)?;
         match packet.tag {
-            Tag::OnePass if before == 0 => {
+            Tag::OnePass if !is_signed_before => {
                 // One that is around another signature signs that as well.
                 if is_announced_last {
                     return Err(Refusal::Unsupported);
@@ -43,27 +40,23 @@ pub(crate) fn answer_inline(input: Cursor<'_>, reply: &mut [u8]) -> Result<usize
             }
             Tag::Signature if announced == 0 => {
                 take_signature(&mut list, packet)?;
-                before = before.saturating_add(1);
+                is_signed_before = true;
             }
             Tag::Literal => break packet.body,
             _ => return Err(Refusal::Invalid),
         }
     };
-    if is_announced_last != (announced > 0) || announced == 0 && before == 0 {
+    if is_announced_last != (announced > 0) || announced == 0 && !is_signed_before {
         return Err(Refusal::Invalid);
     }
-    let literal = literal(data).ok_or(Refusal::Invalid)?.encode();
-    header
-        .first_chunk_mut()
-        .ok_or(Refusal::NoRoom)
-        .map(|header| *header = literal)?;
+    *header = literal(data).ok_or(Refusal::Invalid)?.encode();
     for _ in 0..announced {
         take_signature(&mut list, packets.next()?.ok_or(Refusal::Cut)?)?;
     }
     if packets.next()?.is_some() {
         return Err(Refusal::Invalid);
     }
-    Ok(header_len.saturating_add(finish(list)?))
+    Ok(header.len().saturating_add(finish(list)?))
 }
 
 fn take_signature(list: &mut Listing<'_>, packet: Packet<'_>) -> Result<(), Refusal> {

@@ -97,10 +97,10 @@ pub(crate) fn read(body: Cursor<'_>, own: Option<&Fingerprint>) -> Result<Found,
     };
     for (mut area, is_hashed) in [(hashed, true), (unhashed, false)] {
         while !area.is_empty() {
-            let (number, value) = subpacket(&mut area).ok_or(Flaw::Invalid)?;
+            let (number, mut value) = subpacket(&mut area).ok_or(Flaw::Invalid)?;
             match number {
                 subpacket::CREATED if is_hashed => {
-                    found.signature.created = value.clone().word().unwrap_or(0);
+                    found.signature.created = value.word().unwrap_or(0);
                 }
                 subpacket::PRIMARY_USER_ID if is_hashed => {
                     found.signature.is_primary = value.rest().iter().any(|byte| *byte != 0);

@@ -31,7 +31,7 @@ pub fn check<C: Crypto>(
 }
 
 /// The first of these keys that has signed the data. Each comes as its packet's body, what is said about it, and whatever its host
-/// knows it by. Where none has, [`Refusal::BadSignature`], or why the one that may have could not be asked.
+/// knows it by. Where none has so that it counts, [`Refusal::BadSignature`], or why the one that has does not count.
 pub fn check_any<'k, C: Crypto, T>(
     hashed: &Hashed<'_>,
     keys: impl Iterator<Item = (&'k [u8], State, T)>,
@@ -46,9 +46,13 @@ pub fn check_any<'k, C: Crypto, T>(
         let key = PublicKey::read(body, crypto)?;
         match check(hashed, &key, &state, crypto, now) {
             Ok(verified) => return Ok((name, verified)),
+            Err(refusal) if refusal.is_final() => return Err(refusal),
             Err(Refusal::BadSignature) => {}
-            Err(refusal @ Refusal::KeyUnsupported) => why = refusal,
-            Err(refusal) => return Err(refusal),
+            // Somebody may have taken another's key for an expired one of his own. The other's comes yet.
+            Err(refusal) if matches!(why, Refusal::BadSignature | Refusal::KeyUnsupported) => {
+                why = refusal;
+            }
+            Err(_) => {}
         }
     }
     Err(why)

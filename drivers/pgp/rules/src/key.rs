@@ -6,11 +6,11 @@
 //! of its own. Which signature of several counts is as GnuPG has it.
 
 use crate::crypto::{Crypto, Material};
-use crate::public::{PublicKey, can_sign};
+use crate::public::{self, PublicKey, can_sign};
 use crate::refusal::Refusal;
 use crate::signature::{Signature, Verified, kind};
 use crate::{Facts, packet};
-use pgp_proto::{Component, Place, Signatures, Subject};
+use pgp_proto::{Components, Object, Place, Signatures, Subject};
 
 /// Signing subkeys that a key has room for.
 pub const SUBKEYS_MAX: usize = 16;
@@ -25,7 +25,7 @@ pub struct State {
     pub expires: Option<u64>,
     /// It is not to be used any more, whatever is said elsewhere.
     pub revoked: bool,
-    /// It may sign data.
+    /// It may sign data. A subkey that is not good any more was not asked.
     pub signs: bool,
 }
 
@@ -54,7 +54,7 @@ pub struct Subkey<'a> {
     pub state: State,
 }
 
-/// A primary key and who it belongs to. Its subkeys are in the room that [`read`] was given.
+/// A primary key and who it belongs to. Its subkeys are in the room that [`read`] was given, the newest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key<'a> {
     /// The key at the input's front.
@@ -138,8 +138,9 @@ pub fn read<'a, C: Crypto>(
         subkeys: 0,
         left_out: None,
     };
-    for component in reply.components {
-        match judge.subkey(component, &state) {
+    let subkeys = newest_first(reply.components, input);
+    for (subkey, signatures) in subkeys.take(VERIFICATIONS_MAX as usize) {
+        match judge.subkey(subkey, signatures, &state) {
             Ok(None) => {}
             Ok(Some(subkey)) => match room.get_mut(key.subkeys) {
                 Some(place) => {
@@ -148,11 +149,35 @@ pub fn read<'a, C: Crypto>(
                 }
                 None => key.left_out = Some(Refusal::Room),
             },
-            Err(refusal) if refusal.is_final() => return Err(refusal),
+            Err(refusal @ (Refusal::HashFailed | Refusal::NoMemory)) => return Err(refusal),
             Err(refusal) => key.left_out = Some(refusal),
         }
     }
     Ok(key)
+}
+
+/// Subkeys, and what is said about them. Those that were made last come first, since they are the ones in use.
+fn newest_first<'r>(
+    components: Components<'r>,
+    input: &[u8],
+) -> impl Iterator<Item = (Object, Signatures<'r>)> {
+    let mut last = None;
+    core::iter::from_fn(move || {
+        let mut next: Option<((Option<u32>, usize), Object, Signatures<'r>)> = None;
+        for (number, component) in components.enumerate() {
+            if let Subject::Subkey(subkey) = component.subject {
+                let made = subkey.body.of(input).and_then(public::created);
+                let rank = (made, number);
+                let is_better = next.is_none_or(|(best, ..)| rank > best);
+                if is_better && last.is_none_or(|last| rank < last) {
+                    next = Some((rank, subkey, component.signatures));
+                }
+            }
+        }
+        let (rank, subkey, signatures) = next?;
+        last = Some(rank);
+        Some((subkey, signatures))
+    })
 }
 
 fn bytes(place: Place, input: &[u8]) -> Result<&[u8], Refusal> {
@@ -261,20 +286,17 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
     /// A subkey that signs; none where it is something else. Refused are those that may sign, but do not count.
     fn subkey(
         &mut self,
-        component: Component<'_>,
+        subkey: Object,
+        signatures: Signatures<'_>,
         primary: &State,
     ) -> Result<Option<Subkey<'a>>, Refusal> {
-        let Subject::Subkey(object) = component.subject else {
-            return Ok(None);
-        };
-        let body = bytes(object.body, self.input)?;
-        let public = PublicKey::read(body, self.crypto)?;
+        let public = PublicKey::read(bytes(subkey.body, self.input)?, self.crypto)?;
         if !can_sign(public.algorithm) {
             return Ok(None);
         }
         let about = About::Subkey(&public);
         self.why = None;
-        let binding = self.newest(component.signatures, about, |kind| kind == kind::SUBKEY)?;
+        let binding = self.newest(signatures, about, |kind| kind == kind::SUBKEY)?;
         let (claim, binding) = binding.ok_or(self.why.unwrap_or(Refusal::NoSelfSignature))?;
         let facts = binding.facts();
         if facts.key_signs == Some(false) {
@@ -286,20 +308,33 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         if public.material == Material::Other {
             return Err(Refusal::KeyUnsupported);
         }
+        let revoked = self.is_revoked(signatures, kind::REVOKE_SUBKEY, about)?;
+        let own = expiry(&public, facts.key_lifetime);
+        let mut state = State {
+            expires: own.into_iter().chain(primary.expires).min(),
+            revoked: revoked || primary.revoked,
+            signs: true,
+        };
+        // One that is not good any more is there to say so.
+        match state.check(self.now) {
+            Err(_) => state.signs = false,
+            Ok(()) => self.agrees(claim, &public)?,
+        }
+        Ok(Some(Subkey { public, state }))
+    }
+
+    /// A subkey that signs has to say itself whose it is, else somebody could take another's for his own.
+    fn agrees(
+        &mut self,
+        claim: pgp_proto::Signature,
+        subkey: &PublicKey<'a>,
+    ) -> Result<(), Refusal> {
         let back = claim.back.ok_or(Refusal::NoBackSignature)?;
         let back = Signature::read(bytes(back.body, self.input)?)?;
         if back.kind() != kind::BACK {
             return Err(Refusal::NoBackSignature);
         }
-        self.verify(&back, about, &public)?;
-        let revoked = self.is_revoked(component.signatures, kind::REVOKE_SUBKEY, about)?;
-        let own = expiry(&public, facts.key_lifetime);
-        let state = State {
-            expires: own.into_iter().chain(primary.expires).min(),
-            revoked: revoked || primary.revoked,
-            signs: true,
-        };
-        Ok(Some(Subkey { public, state }))
+        self.verify(&back, About::Subkey(subkey), subkey).map(drop)
     }
 }
 
@@ -351,5 +386,34 @@ impl<T: Copy> Newest<T> {
 
     fn get(self) -> Option<T> {
         self.0.map(|(_, said)| said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_the_stack_is_small() {
+        assert!(size_of::<Key<'_>>() <= 256);
+        assert!(size_of::<Option<Subkey<'_>>>() <= 192);
+        assert!(size_of::<Signature<'_>>() <= 192);
+    }
+
+    #[test]
+    fn revoked_comes_before_expired_and_expired_before_its_use() {
+        let mut state = State {
+            expires: Some(10),
+            revoked: true,
+            signs: false,
+        };
+        assert_eq!(state.check(10), Err(Refusal::KeyRevoked));
+        state.revoked = false;
+        assert_eq!(state.check(10), Err(Refusal::KeyExpired));
+        assert_eq!(state.check(9), Err(Refusal::KeyUsage));
+        state.signs = true;
+        assert_eq!(state.check(9), Ok(()));
+        state.expires = None;
+        assert_eq!(state.check(u64::MAX), Ok(()));
     }
 }

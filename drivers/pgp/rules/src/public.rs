@@ -17,6 +17,11 @@ pub(crate) mod algorithm {
     pub(crate) const ED448: u8 = 28;
 }
 
+/// When a key says that it was made. Nobody has vouched for that.
+pub(crate) fn created(body: &[u8]) -> Option<u32> {
+    Bytes::new(body.get(1..)?).u32()
+}
+
 /// Can keys of this algorithm sign at all?
 pub(crate) fn can_sign(number: u8) -> bool {
     use algorithm::*;

@@ -121,6 +121,10 @@ impl<'a> Header<'a> {
     /// What the payload's digest must be; none where the header does not say. Ask only a header whose signature was verified: that is
     /// what the second argument is for.
     pub fn payload(&self, _: &Verified) -> Result<Option<PayloadDigest<'a>>, Refusal> {
+        self.digest()
+    }
+
+    fn digest(&self) -> Result<Option<PayloadDigest<'a>>, Refusal> {
         let Some(digest) = self.entry(main::PAYLOAD_DIGEST)? else {
             return Ok(None);
         };
@@ -218,4 +222,134 @@ fn byte_of(high: u8, low: u8) -> Option<u8> {
     let digit = |character| char::from(character).to_digit(16);
     let number = digit(high)?.checked_mul(16)?.checked_add(digit(low)?)?;
     u8::try_from(number).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::*;
+    use std::vec::Vec;
+
+    /// A header of entries (tag, type, offset, count) and data.
+    fn header(entries: &[[u32; 4]], data: &[u8]) -> Vec<u8> {
+        let mut header = MAGIC.to_vec();
+        header.extend((entries.len() as u32).to_be_bytes());
+        header.extend((data.len() as u32).to_be_bytes());
+        for word in entries.iter().flatten() {
+            header.extend(word.to_be_bytes());
+        }
+        header.extend(data);
+        header
+    }
+
+    #[test]
+    fn a_header_has_the_length_that_it_says() {
+        let whole = header(&[[1, 2, 3, 4]; 3], &[7; 21]);
+        let extent = Extent::read(&whole).unwrap();
+        assert_eq!((extent.length(), extent.padded_length()), (85, 88));
+        assert!(Header::read(&whole).is_ok());
+        for length in 0..whole.len() {
+            assert!(Header::read(&whole[..length]).is_err());
+        }
+        let longer = [&whole[..], b"x"].concat();
+        assert_eq!(Header::read(&longer).err(), Some(Refusal::Package));
+    }
+
+    #[test]
+    fn fronts_that_are_none() {
+        let good = header(&[], &[]);
+        assert!(Extent::read(&good).is_ok());
+        for (at, byte) in [(0, 0x8f), (3, 2), (4, 1), (7, 1), (9, 1), (12, 0x10)] {
+            let mut other = good.clone();
+            other[at] = byte;
+            assert_eq!(Extent::read(&other), Err(Refusal::Package), "byte {at}");
+        }
+        let mut most = good;
+        most[8..16].copy_from_slice(&[0, 0, 0xff, 0xff, 0x0f, 0xff, 0xff, 0xff]);
+        let length = Extent::read(&most).unwrap().length();
+        assert_eq!(length, 16 + 16 * 0xffff + 0x0fff_ffff);
+        assert_eq!(check_lead(&[0xed, 0xab, 0xee, 0xdb, 3]), Ok(()));
+        assert_eq!(check_lead(&[0xed, 0xab, 0xee]), Err(Refusal::Package));
+    }
+
+    #[test]
+    fn a_signature_is_where_the_entry_says() {
+        let data = b"..packet";
+        let entries = [
+            [signature::RSA, kind::BIN, 2, 6],
+            [signature::DSA, kind::BIN, 2, 7],
+            [signature::RSA, kind::BIN, 9, 0],
+            [signature::RSA, kind::STRING_ARRAY, 2, 6],
+            [signature::PGP, kind::BIN, 2, 6],
+        ];
+        let bytes = header(&entries, data);
+        let header = Header::read(&bytes).unwrap();
+        assert_eq!(header.signature(0), Ok(&b"packet"[..]));
+        for other in 1..6 {
+            assert_eq!(header.signature(other), Err(Refusal::Package), "{other}");
+        }
+    }
+
+    const ALGORITHM: u32 = main::PAYLOAD_DIGEST_ALGORITHM;
+    const DIGEST: [u32; 4] = [main::PAYLOAD_DIGEST, kind::STRING_ARRAY, 4, 1];
+
+    fn payload(entries: &[[u32; 4]]) -> Result<Option<HashAlgorithm>, Refusal> {
+        let bytes = header(entries, b"\0\0\0\x0a0123\0");
+        let digest = Header::read(&bytes)?.digest();
+        digest.map(|digest| digest.map(|digest| digest.algorithm()))
+    }
+
+    #[test]
+    fn what_the_payload_must_be_is_said_once() {
+        let sha512 = Ok(Some(HashAlgorithm::Sha512));
+        let algorithm = [ALGORITHM, kind::INT32, 0, 1];
+        assert_eq!(payload(&[]), Ok(None));
+        assert_eq!(payload(&[algorithm]), Ok(None));
+        assert_eq!(payload(&[DIGEST]), Ok(Some(HashAlgorithm::Sha256)));
+        assert_eq!(payload(&[DIGEST, algorithm]), sha512);
+        for wrong in [
+            &[DIGEST, DIGEST][..],
+            &[DIGEST, algorithm, algorithm],
+            &[DIGEST, [ALGORITHM, kind::BIN, 0, 1]],
+            &[DIGEST, [ALGORITHM, kind::INT32, 0, 2]],
+            &[DIGEST, [ALGORITHM, kind::INT32, 6, 1]],
+            &[[main::PAYLOAD_DIGEST, kind::STRING_ARRAY, 10, 1]],
+            &[[main::PAYLOAD_DIGEST, kind::STRING_ARRAY, 4, 2]],
+            &[[main::PAYLOAD_DIGEST, kind::BIN, 4, 1]],
+        ] {
+            assert_eq!(payload(wrong), Err(Refusal::Package), "{wrong:?}");
+        }
+        let unknown = [ALGORITHM, kind::INT32, 1, 1];
+        let refused = Err(Refusal::PayloadUnsupported);
+        assert_eq!(payload(&[DIGEST, unknown]), refused);
+    }
+
+    #[test]
+    fn digests_in_hexadecimal() {
+        let check = |hex: &[u8], digest: &Digest| {
+            let expected = PayloadDigest {
+                algorithm: HashAlgorithm::Sha1,
+                hex,
+            };
+            expected.check(digest)
+        };
+        let digest = Digest::new(&[0xab; 20]).unwrap();
+        assert_eq!(check(&b"ab".repeat(20), &digest), Ok(()));
+        assert_eq!(check(&b"aB".repeat(20), &digest), Ok(()));
+        for (wrong, count) in [
+            (b"ac", 20),
+            (b"ab", 19),
+            (b"ab", 21),
+            (b"a+", 20),
+            (b"ab", 0),
+        ] {
+            let refused = Err(Refusal::Payload);
+            assert_eq!(check(&wrong.repeat(count), &digest), refused);
+        }
+        let odd = [&b"ab".repeat(20)[..], b"a"].concat();
+        assert_eq!(check(&odd, &digest), Err(Refusal::Payload));
+        let shorter = Digest::new(&[0xab; 19]).unwrap();
+        assert_eq!(check(&b"ab".repeat(19), &shorter), Err(Refusal::Payload));
+    }
 }

@@ -423,16 +423,18 @@ fn early(context: &Context) -> Result<()> {
 }
 
 fn hangs(context: &Context) -> Result<()> {
-    let managed = Managed::loaded("c-late", "ok", 400)?;
+    let patience = 400 * slowness();
+    let managed = Managed::loaded("c-late", "ok", patience)?;
+    let patience = ms(patience.into());
     for asked in ["h 64 64 0", "p 64 64 0", "H 64 307200 0", "z 307200 4 0"] {
         let (result, took) = timed(|| managed.api.call(&format!("m-ask 0 {asked}")));
         failed(&result?, &[Errno::TIMEDOUT]).with_context(|| asked.to_owned())?;
-        context.at_deadline(ms(400), took)?;
+        context.at_deadline(patience, took)?;
         managed.echo().with_context(|| format!("after {asked}"))?;
     }
     thread::scope(|scope| {
         let hung = scope.spawn(|| Api::open()?.call("m-ask 0 h 64 64 0"));
-        thread::sleep(ms(200));
+        thread::sleep(patience / 2);
         let (second, took) = timed(|| managed.api.call("m-ask 0 e 64 64 0"));
         let hung = hung
             .join()
@@ -440,7 +442,7 @@ fn hangs(context: &Context) -> Result<()> {
         failed(&hung?, &[Errno::TIMEDOUT])?;
         // It has half of its own time left when the first one's is over.
         second?.context("the second caller")?;
-        ensure!(took <= ms(400) + context.grace(), "it took {took:?}");
+        ensure!(took <= patience + context.grace(), "it took {took:?}");
         Ok(())
     })
 }

@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use crate::driver::Driver;
 use crate::harness::{Context, Topic, test};
 use crate::sample::Offsets;
-use crate::time::{ms, timed, until};
+use crate::time::{ms, slowness, timed, until};
 use crate::{driver, modules, process};
 
 pub(crate) const TOPIC: Topic = Topic {
@@ -202,7 +202,7 @@ fn sample_stress(_: &Context) -> Result<()> {
             .collect();
         let mut removals = 0;
         let begin = Instant::now();
-        while removals < REMOVALS && begin.elapsed() < HAVOC {
+        while removals < REMOVALS && begin.elapsed() < slowness() * HAVOC {
             thread::sleep(ms(7));
             // It may not be loaded, or be in use just now; then the manager stays as well.
             let _ = modules::remove(SAMPLE_LOADER);

@@ -39,7 +39,7 @@ const RESULT_MAX: usize = (1 << 20) + 64;
 const BLOB_MAX: usize = 4 << 20;
 
 /// Of requests, and of starts.
-const DEADLINE: Span = Span::from_millis(if cfg!(feature = "slow") { 2_000 } else { 500 });
+const DEADLINE: Span = Span::from_millis(if cfg!(feature = "slow") { 5_000 } else { 500 });
 
 const POLICY: Policy = Policy {
     deadline: DEADLINE,

@@ -26,7 +26,10 @@ fn both(signature: &[u8], main: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn told(input: &[u8]) -> Result<Vec<(Header, u32, u32, Vec<u8>)>, Refusal> {
+/// Header, tag, number, value.
+type Told = (Header, u32, u32, Vec<u8>);
+
+fn told(input: &[u8]) -> Result<Vec<Told>, Refusal> {
     let reply = ask(&Request::Rpm, input)?;
     let rpm = Rpm::decode(&reply, input.len()).unwrap();
     let tag = |tag: Tag| {

@@ -71,11 +71,18 @@ impl Home {
     }
 
     pub fn fingerprint(&self, key: &str) -> String {
-        let list = self.gpg(&["--with-colons", "--list-keys", key]);
-        let list = String::from_utf8(list).unwrap();
-        let mut lines = list.lines().filter(|line| line.starts_with("fpr:"));
-        let line = lines.next().unwrap();
-        line.split(':').nth(9).unwrap().to_owned()
+        first_fingerprint(&self.gpg(&["--with-colons", "--list-keys", key]))
+    }
+
+    /// Of a key that is in a file only.
+    pub fn fingerprint_of_file(&self, name: &str) -> String {
+        first_fingerprint(&self.gpg(&[
+            "--trust-model",
+            "pgp",
+            "--with-colons",
+            "--show-keys",
+            name,
+        ]))
     }
 
     /// Revokes a key by what was made with it for that day.
@@ -96,6 +103,13 @@ impl Home {
         let output = command.output().expect("gpg is there");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
+}
+
+fn first_fingerprint(list: &[u8]) -> String {
+    let list = String::from_utf8_lossy(list);
+    let mut lines = list.lines().filter(|line| line.starts_with("fpr:"));
+    let line = lines.next().unwrap();
+    line.split(':').nth(9).unwrap().to_owned()
 }
 
 fn succeeded(output: Output, arguments: &[&str]) -> Vec<u8> {

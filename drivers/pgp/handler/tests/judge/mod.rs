@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Judges what the handler says of any bytes: whether it is so, and whether it is all. Looks for
 //! itself, and in another way.
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use pgp_proto::rpm::{Header, Tag};
 use pgp_proto::{

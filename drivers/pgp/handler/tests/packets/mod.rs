@@ -2,7 +2,10 @@
 //! OpenPGP packets, for tests. Nothing of it is signed: the handler verifies nothing.
 #![allow(
     clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
     reason = "a test fails by panicking"
 )]
 
