@@ -133,7 +133,7 @@ fn has(text: &str, words: &[&str]) {
     }
 }
 
-/// What is left between names and values of a table.
+/// Is this a row of the table?
 fn row(text: &str, name: &str, value: &str) {
     let rows = text.lines().map(str::trim);
     let mut values = rows.filter_map(|row| row.strip_prefix(name)).map(str::trim);
@@ -313,12 +313,14 @@ fn a_key_is_shown_with_all_that_is_believed_of_it() {
     );
 
     // Keys that are not good any more are shown with the reason.
-    let ring = gpg.export("ring", &["--armor", &old, &revoked]);
+    let dsa = gpg.make("dsa <d@x>", "dsa2048", "never");
+    let ring = gpg.export("ring", &["--armor", &old, &revoked, &dsa]);
     let told = pgp(&["show", &ring]).fine();
     row(&told, "may sign", "no: the key has expired");
     row(&told, "may sign", "no: the key has been revoked");
     row(&told, "algorithm", "Ed25519");
     row(&told, "algorithm", "ECDSA P-384");
+    row(&told, "algorithm", "DSA 2048");
     row(&told, "revoked", "yes");
     row(&told, "expires", "never");
     let json = pgp(&["show", &ring, "--json"]).fine_json();
