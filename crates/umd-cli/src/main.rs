@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The command umd: begin a driver, check a handler, call one, see what a machine can enforce.
+//! The command umd: begin a driver, check a handler, call one, see what a machine can enforce, verify signatures.
 
 mod call;
 mod check;
@@ -7,6 +7,7 @@ mod doctor;
 mod manual;
 mod new;
 mod output;
+mod pgp;
 mod reach;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ enum Task {
     New(new::New),
     Check(check::Check),
     Doctor(doctor::Doctor),
+    Pgp(pgp::Pgp),
     Man(manual::Man),
     Completions(manual::Completions),
 }
@@ -53,6 +55,7 @@ impl Task {
             Self::New(new) => new.run(),
             Self::Check(check) => check.run(),
             Self::Doctor(doctor) => doctor.run(),
+            Self::Pgp(pgp) => pgp.run(),
             Self::Man(man) => man.run(),
             Self::Completions(completions) => completions.run(),
         }
@@ -65,6 +68,7 @@ impl Task {
             Self::New(new) => new.format(),
             Self::Check(check) => check.format(),
             Self::Doctor(doctor) => doctor.format(),
+            Self::Pgp(pgp) => pgp.format(),
             Self::Man(_) | Self::Completions(_) => Format::Text,
         }
     }
@@ -94,11 +98,18 @@ mod tests {
 
     #[test]
     fn every_command_shows_examples() {
-        for command in Cli::command().get_subcommands() {
-            let name = command.get_name();
+        shows_examples("umd", &Cli::command());
+    }
+
+    fn shows_examples(before: &str, group: &clap::Command) {
+        for command in group.get_subcommands() {
+            let example = format!("{before} {}", command.get_name());
             let help = command.get_after_help().map(ToString::to_string);
-            let example = format!("umd {name}");
-            assert!(help.is_some_and(|help| help.contains(&example)), "{name}");
+            assert!(
+                help.is_some_and(|help| help.contains(&example)),
+                "{example}"
+            );
+            shows_examples(&example, command);
         }
     }
 }

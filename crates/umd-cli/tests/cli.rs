@@ -359,7 +359,20 @@ mod manual {
             .map(|page| page.unwrap().file_name().into_string().unwrap())
             .collect();
         pages.sort();
-        let commands = ["call", "check", "completions", "doctor", "man", "new"];
+        let commands = [
+            "call",
+            "check",
+            "completions",
+            "doctor",
+            "man",
+            "new",
+            "pgp",
+            "pgp-minimize",
+            "pgp-rpm-verify",
+            "pgp-show",
+            "pgp-split",
+            "pgp-verify",
+        ];
         let mut expected = vec!["umd.1".to_owned()];
         expected.extend(commands.map(|command| format!("umd-{command}.1")));
         expected.sort();
@@ -383,7 +396,7 @@ mod manual {
     fn shells_get_a_script_that_they_can_read() {
         for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
             let script = umd(&["completions", shell]).fine();
-            for word in ["doctor", "lockdown", "umd-path"] {
+            for word in ["doctor", "lockdown", "umd-path", "rpm-verify"] {
                 assert!(script.contains(word), "{shell}: {word}");
             }
         }
@@ -403,7 +416,15 @@ mod manual {
 #[test]
 fn help_is_for_everyone() {
     let help = umd(&["--help"]).fine();
-    for command in ["call", "check", "new", "doctor", "man", "completions"] {
+    for command in [
+        "call",
+        "check",
+        "new",
+        "doctor",
+        "pgp",
+        "man",
+        "completions",
+    ] {
         assert!(help.contains(command), "{help}");
         assert!(
             umd(&[command, "--help"])

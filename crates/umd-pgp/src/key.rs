@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Keys that are kept.
 
-use pgp_rules::{Fingerprint, Refusal, State};
+use pgp_rules::{Curve, Fingerprint, Material, Refusal, State};
 use std::borrow::Cow;
 use std::fmt::Write;
 
@@ -29,6 +29,8 @@ pub struct PublicKey {
     pub created: u32,
     /// Its algorithm's number in OpenPGP.
     pub algorithm: u8,
+    /// Its algorithm's name and its size, as `RSA 3072` or `ECDSA P-256`.
+    pub algorithm_name: String,
     /// The hash by which it is known.
     pub fingerprint: Fingerprint,
     /// What is said about it.
@@ -70,6 +72,7 @@ impl PublicKey {
             version: public.version,
             created: public.created,
             algorithm: public.algorithm,
+            algorithm_name: algorithm_name(&public.material, public.algorithm),
             fingerprint: public.fingerprint,
             state,
         }
@@ -89,5 +92,25 @@ impl PublicKey {
     /// Is this its key id, or its fingerprint?
     pub(crate) fn is_named(&self, issuer: &[u8]) -> bool {
         issuer == self.fingerprint.as_bytes() || issuer == self.fingerprint.key_id()
+    }
+}
+
+fn algorithm_name(material: &Material<'_>, number: u8) -> String {
+    // There are no zeros in front, so that a number's first byte says how many bits it has.
+    let bits = |number: &[u8]| {
+        let unused = number.first().map_or(0, |first| first.leading_zeros());
+        (number.len() * 8).saturating_sub(unused as usize)
+    };
+    match material {
+        Material::Rsa { n, .. } => format!("RSA {}", bits(n)),
+        Material::Dsa { p, .. } => format!("DSA {}", bits(p)),
+        Material::Ecdsa { curve, .. } => match curve {
+            Curve::P256 => "ECDSA P-256".to_owned(),
+            Curve::P384 => "ECDSA P-384".to_owned(),
+            Curve::P521 => "ECDSA P-521".to_owned(),
+        },
+        Material::Ed25519 { .. } => "Ed25519".to_owned(),
+        Material::Ed448 { .. } => "Ed448".to_owned(),
+        Material::Other => format!("number {number}"),
     }
 }

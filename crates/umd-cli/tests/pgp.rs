@@ -1,0 +1,571 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `umd pgp` as a process, with what GnuPG and rpm write.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use common::{Output, umd};
+use serde_json::{Value, json};
+
+const EBADMSG: i32 = 74;
+const EKEYEXPIRED: i32 = 127;
+const EKEYREVOKED: i32 = 128;
+const EKEYREJECTED: i32 = 129;
+
+/// When keys and signatures are made.
+const MADE: u64 = 1_700_000_000;
+const MADE_TEXT: &str = "2023-11-14 22:13:20 UTC";
+
+const DATA: &[u8] = b"what was signed\n";
+
+/// GnuPG in a home of its own, in which the test's files are as well.
+struct Gpg {
+    home: PathBuf,
+}
+
+impl Gpg {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        // Its agent has a socket in there, whose name may not be long.
+        let home = PathBuf::from(format!("/tmp/umd-cli-{}-{number}", std::process::id()));
+        fs::create_dir(&home).unwrap();
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).unwrap();
+        Self { home }
+    }
+
+    /// Runs gpg, which must succeed; what it says to its standard output.
+    fn run(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut child = Command::new("gpg")
+            .arg("--homedir")
+            .arg(&self.home)
+            .args(["--batch", "--quiet", "--yes"])
+            .args(["--pinentry-mode", "loopback", "--passphrase", ""])
+            .arg(format!("--faked-system-time={MADE}!"))
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("gpg is installed");
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "gpg {arguments:?}: {why}");
+        output.stdout
+    }
+
+    /// Makes a key that signs; its fingerprint.
+    fn make(&self, user_id: &str, algorithm: &str, expires: &str) -> String {
+        self.run(
+            &["--quick-gen-key", user_id, algorithm, "sign", expires],
+            b"",
+        );
+        let listing = self.run(
+            &["--with-colons", "--list-keys", &format!("={user_id}")],
+            b"",
+        );
+        let listing = String::from_utf8(listing).unwrap();
+        let line = listing.lines().find(|line| line.starts_with("fpr:"));
+        line.unwrap().split(':').nth(9).unwrap().to_owned()
+    }
+
+    /// Revokes a key with the certificate that was made with it.
+    fn revoke(&self, fingerprint: &str) {
+        let path = self
+            .home
+            .join(format!("openpgp-revocs.d/{fingerprint}.rev"));
+        let certificate = fs::read_to_string(path).unwrap();
+        // A colon in front keeps people from using it by accident.
+        let certificate = certificate.replace(":-----BEGIN", "-----BEGIN");
+        self.run(&["--import"], certificate.as_bytes());
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.home.join(name).to_str().unwrap().to_owned()
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// A file with these keys.
+    fn export(&self, name: &str, arguments: &[&str]) -> String {
+        let keys = self.run(&[&["--export"], arguments].concat(), b"");
+        self.file(name, &keys)
+    }
+
+    /// A file with a signature over [`DATA`].
+    fn sign(&self, name: &str, key: &str, arguments: &[&str]) -> String {
+        let sign = ["--local-user", key, "--detach-sign"];
+        let signature = self.run(&[arguments, &sign].concat(), DATA);
+        self.file(name, &signature)
+    }
+}
+
+impl Drop for Gpg {
+    fn drop(&mut self) {
+        let _ = Command::new("gpgconf")
+            .arg("--homedir")
+            .arg(&self.home)
+            .args(["--kill", "gpg-agent"])
+            .status();
+        let _ = fs::remove_dir_all(&self.home);
+    }
+}
+
+fn pgp(arguments: &[&str]) -> Output {
+    umd(&[&["pgp"], arguments].concat())
+}
+
+fn has(text: &str, words: &[&str]) {
+    for words in words {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+/// Is this a row of the table?
+fn row(text: &str, name: &str, value: &str) {
+    let rows = text.lines().map(str::trim);
+    let mut values = rows.filter_map(|row| row.strip_prefix(name)).map(str::trim);
+    assert!(values.any(|found| found == value), "{name} {value}: {text}");
+}
+
+#[test]
+fn a_good_signature_is_told_with_its_key() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "rsa2048", "never");
+    let bob = gpg.make("bob <b@x>", "ed25519", "never");
+    let data = gpg.file("data", DATA);
+    let alice_key = gpg.export("alice.gpg", &[&alice]);
+    let bob_key = gpg.export("bob.asc", &["--armor", &bob]);
+    let ring = gpg.export("ring", &[]);
+    let by_alice = gpg.sign("alice.sig", &alice, &[]);
+    let by_bob = gpg.sign("bob.asc.sig", &bob, &["--armor"]);
+    for (keys, signature, user_id, fingerprint) in [
+        (&["--key", &alice_key][..], &by_alice, "alice <a@x>", &alice),
+        (&["--key", &bob_key], &by_bob, "bob <b@x>", &bob),
+        (&["--key", &ring], &by_alice, "alice <a@x>", &alice),
+        (
+            &["--key", &alice_key, "--key", &bob_key],
+            &by_bob,
+            "bob <b@x>",
+            &bob,
+        ),
+    ] {
+        let arguments = [&["verify"], keys, &[signature, &data]].concat();
+        let told = pgp(&arguments).fine();
+        has(&told, &["good signature"]);
+        row(&told, "user id", user_id);
+        row(&told, "fingerprint", fingerprint);
+        row(&told, "signed", MADE_TEXT);
+        let json = pgp(&[&arguments[..], &["--json"]].concat()).fine_json();
+        let signed = json!({
+            "user_id": user_id, "fingerprint": fingerprint, "by": fingerprint, "made": MADE
+        });
+        assert_eq!((&json["signed"], &json["error"]), (&signed, &Value::Null));
+    }
+    // A subkey's signature is its primary key's, and is told as the subkey's.
+    gpg.run(&["--quick-add-key", &bob, "rsa2048", "sign", "never"], b"");
+    let ring = gpg.export("ring", &[]);
+    let by_subkey = gpg.sign("subkey.sig", &bob, &[]);
+    let json = pgp(&["verify", "--key", &ring, &by_subkey, &data, "--json"]).fine_json();
+    let signed = &json["signed"];
+    assert_eq!(signed["fingerprint"], json!(bob));
+    assert_ne!(signed["by"], json!(bob));
+    let told = pgp(&["verify", "--key", &ring, &by_subkey, &data]).fine();
+    row(&told, "by subkey", signed["by"].as_str().unwrap());
+}
+
+#[test]
+fn what_is_not_signed_so_that_it_counts_is_told_with_its_reason() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "rsa2048", "never");
+    let old = gpg.make("old <o@x>", "ed25519", "2023-12-01");
+    let revoked = gpg.make("revoked <r@x>", "ed25519", "never");
+    let mallory = gpg.make("mallory <m@x>", "ed25519", "never");
+    let data = gpg.file("data", DATA);
+    let other = gpg.file("other", b"something else\n");
+    let sign = |name: &str, key: &str| gpg.sign(name, key, &[]);
+    let by_alice = sign("alice.sig", &alice);
+    let by_old = sign("old.sig", &old);
+    let by_revoked = sign("revoked.sig", &revoked);
+    let by_mallory = sign("mallory.sig", &mallory);
+    gpg.revoke(&revoked);
+    let keys = gpg.export("keys", &[&alice, &old, &revoked]);
+    // The last byte of the signature's number.
+    let mut forged = fs::read(&by_alice).unwrap();
+    *forged.last_mut().unwrap() ^= 1;
+    let forged = gpg.file("forged.sig", &forged);
+    let inline = gpg.run(&["--local-user", &alice, "--sign"], DATA);
+    let inline = gpg.file("inline", &inline);
+    for (signature, file, errno, words) in [
+        (&forged, &data, EKEYREJECTED, "not this key's"),
+        (&by_alice, &other, EKEYREJECTED, "was changed"),
+        (&by_mallory, &data, EKEYREJECTED, "its key was not given"),
+        (&by_old, &data, EKEYEXPIRED, "the key has expired"),
+        (&by_revoked, &data, EKEYREVOKED, "the key has been revoked"),
+        (&data, &data, EBADMSG, "gpg --detach-sign"),
+        (&keys, &data, EBADMSG, "gpg --detach-sign"),
+    ] {
+        let arguments = ["verify", "--key", &keys, signature, file];
+        let told = pgp(&arguments).failed();
+        has(&told, &[words, &format!("os error {errno}"), file]);
+        let json = pgp(&[&arguments[..], &["--json"]].concat()).failed_json();
+        assert_eq!(json["error"]["errno"], errno, "{json:#}");
+        assert_eq!(json["signed"], Value::Null);
+    }
+    // Compressed, and no detached signature anyway.
+    let told = pgp(&["verify", "--key", &keys, &inline, &data]).failed();
+    has(&told, &["gpg --detach-sign"]);
+}
+
+#[test]
+fn wrong_keys_files_and_command_lines_are_told() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "ed25519", "never");
+    let key = gpg.export("key", &[&alice]);
+    let data = gpg.file("data", DATA);
+    let signature = gpg.sign("sig", &alice, &[]);
+    let secret = gpg.run(&["--export-secret-keys", &alice], b"");
+    let secret = gpg.file("secret", &secret);
+    for wrong in [&data, &signature, &secret] {
+        let told = pgp(&["verify", "--key", wrong, &signature, &data]).failed();
+        has(&told, &[wrong, "gpg --export"]);
+        let told = pgp(&["show", wrong]).failed();
+        has(&told, &[wrong, "gpg --export"]);
+        let json = pgp(&["show", wrong, "--json"]).failed_json();
+        has(json["error"].as_str().unwrap(), &["gpg --export"]);
+    }
+    let told = pgp(&["verify", "--key", &key, "/nowhere", &data]).failed();
+    has(&told, &["cannot read /nowhere"]);
+    for wrong in [
+        &[][..],
+        &["verify", &signature, &data],
+        &["verify", "--key", &key, &signature],
+        &["rpm-verify", "x.rpm"],
+        &["show"],
+        &["minimize", &key, "--json"],
+        &["split", &signature, &data],
+        &["split", &signature, &data, "digest"],
+        &["split", &signature, &data, "digest", "raw", "-o", "x"],
+    ] {
+        pgp(wrong).usage();
+    }
+    for task in ["verify", "rpm-verify", "show", "minimize", "split"] {
+        has(
+            &pgp(&[task, "--help"]).fine(),
+            &[&format!("umd pgp {task}"), "--json"],
+        );
+    }
+}
+
+#[test]
+fn a_key_is_shown_with_all_that_is_believed_of_it() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "rsa2048", "2090-01-01");
+    gpg.run(
+        &["--quick-add-key", &alice, "nistp256/ecdsa", "sign", "never"],
+        b"",
+    );
+    let old = gpg.make("old <o@x>", "ed25519", "2023-12-01");
+    let revoked = gpg.make("revoked <r@x>", "nistp384", "never");
+    gpg.revoke(&revoked);
+    gpg.run(&["--local-user", &old, "--quick-sign-key", &alice], b"");
+    let key = gpg.export("alice", &[&alice]);
+    let told = pgp(&["show", &key]).fine();
+    for (name, value) in [
+        ("user id", "alice <a@x>"),
+        ("fingerprint", &alice[..]),
+        ("key id", &alice[24..]),
+        ("algorithm", "RSA 2048"),
+        ("created", MADE_TEXT),
+        ("revoked", "no"),
+        ("may sign", "yes"),
+        ("algorithm", "ECDSA P-256"),
+        ("expires", "2090-01-01 12:00:00 UTC"),
+    ] {
+        row(&told, name, value);
+    }
+    has(
+        &told,
+        &[
+            "subkey that signs\n",
+            "left out\n  1 signatures of others\n",
+        ],
+    );
+    let json = pgp(&["show", &key, "--json"]).fine_json();
+    let shown = &json["keys"][0];
+    assert_eq!(shown["primary"]["expires"], 3_786_955_200_u64);
+    assert_eq!(shown["subkeys"][0]["algorithm"], "ECDSA P-256");
+    assert_eq!(
+        (&shown["foreign"], &shown["others"]),
+        (&json!(1), &json!(0))
+    );
+
+    // Keys that are not good any more are shown with the reason.
+    let dsa = gpg.make("dsa <d@x>", "dsa2048", "never");
+    let ring = gpg.export("ring", &["--armor", &old, &revoked, &dsa]);
+    let told = pgp(&["show", &ring]).fine();
+    row(&told, "may sign", "no: the key has expired");
+    row(&told, "may sign", "no: the key has been revoked");
+    row(&told, "algorithm", "Ed25519");
+    row(&told, "algorithm", "ECDSA P-384");
+    row(&told, "algorithm", "DSA 2048");
+    row(&told, "revoked", "yes");
+    row(&told, "expires", "never");
+    let json = pgp(&["show", &ring, "--json"]).fine_json();
+    let keys = json["keys"].as_array().unwrap();
+    let of = |fingerprint: &str| {
+        let mut keys = keys.iter();
+        keys.find(|key| key["primary"]["fingerprint"] == fingerprint)
+            .unwrap()
+    };
+    assert_eq!(of(&old)["primary"]["may_sign"], false);
+    assert_eq!(of(&revoked)["primary"]["revoked"], true);
+
+    // One that nobody vouches for is told beside one that is good: it has its packet only.
+    let bare = fs::read(&key).unwrap();
+    let length = 3 + usize::from(u16::from_be_bytes([bare[1], bare[2]]));
+    let other = fs::read(gpg.export("old", &[&old])).unwrap();
+    let both = gpg.file("both", &[&bare[..length], &other].concat());
+    let told = pgp(&["show", &both]).found();
+    has(
+        &told,
+        &["key 0 was not taken: no self-signature", "old <o@x>"],
+    );
+    let json = pgp(&["show", &both, "--json"]).found_json();
+    assert_eq!(json["refused_keys"][0]["error"]["errno"], EKEYREJECTED);
+    let bare = gpg.file("bare", &bare[..length]);
+    has(&pgp(&["show", &bare]).failed(), &["no self-signature"]);
+}
+
+#[test]
+fn minimizing_leaves_out_what_others_say() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "rsa2048", "never");
+    for other in ["bob <b@x>", "carol <c@x>"] {
+        let other = gpg.make(other, "rsa2048", "never");
+        gpg.run(&["--local-user", &other, "--quick-sign-key", &alice], b"");
+    }
+    let key = gpg.export("key", &["--armor", &alice]);
+    let out = gpg.path("small");
+    let told = pgp(&["minimize", &key, "-o", &out]).fine();
+    has(&told, &["left out: 2 signatures of others, 0 packets"]);
+    let small = fs::read(&out).unwrap();
+    let shown = pgp(&["show", &out]).fine();
+    row(&shown, "fingerprint", &alice);
+    assert!(!shown.contains("left out"), "{shown}");
+    // Nothing is overwritten.
+    has(
+        &pgp(&["minimize", &key, "-o", &out]).failed(),
+        &["cannot write", &out],
+    );
+    assert_eq!(fs::read(&out).unwrap(), small);
+    let json = gpg.path("json");
+    let json = pgp(&["minimize", &key, "-o", &json, "--json"]).fine_json();
+    assert_eq!(
+        json,
+        json!({ "bytes": small.len(), "foreign": 2, "others": 0 })
+    );
+
+    // The standard output has the key and nothing else.
+    let output = Command::new(env!("CARGO_BIN_EXE_umd"))
+        .args(["pgp", "minimize", &key])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert_eq!(output.stdout, small);
+    has(&String::from_utf8_lossy(&output.stderr), &["2 signatures"]);
+
+    let ring = gpg.export("ring", &[]);
+    has(
+        &pgp(&["minimize", &ring]).failed(),
+        &["more than one key", "gpg --export FINGERPRINT"],
+    );
+}
+
+#[test]
+fn a_signature_is_taken_apart_into_new_files() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "rsa2048", "never");
+    let bob = gpg.make("bob <b@x>", "nistp256", "never");
+    let edwards = gpg.make("ed <e@x>", "ed25519", "never");
+    let (alice_key, bob_key) = (gpg.export("a", &[&alice]), gpg.export("b", &[&bob]));
+    let data = gpg.file("data", DATA);
+    let by_alice = gpg.sign("a.sig", &alice, &["--digest-algo", "SHA256"]);
+    let by_bob = gpg.sign("b.sig", &bob, &["--digest-algo", "SHA512", "--armor"]);
+    let by_edwards = gpg.sign("e.sig", &edwards, &[]);
+
+    let prefix = gpg.path("parts");
+    let told = pgp(&[
+        "split", "--key", &alice_key, &by_alice, &data, "-o", &prefix,
+    ])
+    .fine();
+    let (digest, raw) = (format!("{prefix}.digest"), format!("{prefix}.rawsig"));
+    assert_eq!(
+        told,
+        format!("keyctl pkey_verify ID 0 {digest} {raw} enc=pkcs1 hash=sha256\n")
+    );
+    let number = fs::read(&raw).unwrap();
+    assert_eq!((fs::read(&digest).unwrap().len(), number.len()), (32, 256));
+    assert!(fs::read(&by_alice).unwrap().ends_with(&number));
+
+    let (digest, raw) = (gpg.path("digest"), gpg.path("raw"));
+    let json = pgp(&["split", &by_bob, &data, &digest, &raw, "--json"]).fine_json();
+    let expected = json!({
+        "digest": &digest, "rawsig": &raw, "hash": "sha512", "encoding": "x962"
+    });
+    assert_eq!(json, expected);
+    assert_eq!(fs::read(&digest).unwrap().len(), 64);
+    assert_eq!(fs::read(&raw).unwrap().first(), Some(&0x30), "DER");
+
+    // Nothing is overwritten, and nothing is half done.
+    has(
+        &pgp(&["split", &by_alice, &data, "-o", &prefix]).failed(),
+        &["cannot write"],
+    );
+    let fresh = gpg.path("fresh");
+    has(
+        &pgp(&["split", &by_alice, &data, &fresh, &raw]).failed(),
+        &["cannot write", &raw],
+    );
+    assert!(!Path::new(&fresh).exists());
+    assert_eq!(fs::read(&raw).unwrap().first(), Some(&0x30));
+    // Nor is it where the key is not the one, or keyctl has no such signatures.
+    let told = pgp(&["split", "--key", &bob_key, &by_alice, &data, "-o", &fresh]).failed();
+    has(&told, &["not this key's"]);
+    has(
+        &pgp(&["split", &by_edwards, &data, "-o", &fresh]).failed(),
+        &["not supported"],
+    );
+    assert!(!Path::new(&format!("{fresh}.digest")).exists());
+}
+
+const SPEC: &str = "Name: hello
+Version: 1
+Release: 1
+Summary: A package to look at
+License: MIT
+BuildArch: noarch
+%description
+It says hello.
+%install
+mkdir -p %{buildroot}/usr/share/hello
+echo hello > %{buildroot}/usr/share/hello/hello
+%files
+/usr/share/hello/hello
+";
+
+impl Gpg {
+    /// rpm with directories of its own.
+    fn rpm(&self, program: &str, arguments: &[&str]) {
+        let home = self.home.display();
+        let define = |what: &str, value: &str| ["--define".to_owned(), format!("{what} {value}")];
+        let output = Command::new(program)
+            .args(define("_topdir", &format!("{home}/rpm")))
+            .args(define("_dbpath", &format!("{home}/db")))
+            .args(define("__gpg", "/usr/bin/gpg"))
+            .args(define("_gpg_path", &format!("{home}")))
+            .args(define(
+                "_gpg_sign_cmd_extra_args",
+                "--batch --pinentry-mode loopback",
+            ))
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("rpm is installed");
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {why}");
+    }
+}
+
+/// A header of a package with one entry of bytes.
+fn header(tag: u32, bytes: &[u8]) -> Vec<u8> {
+    const BIN: u32 = 7;
+    let length = bytes.len() as u32;
+    let mut header = vec![0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0];
+    for number in [1, length, tag, BIN, 0, length] {
+        header.extend(u32::to_be_bytes(number));
+    }
+    header.extend(bytes);
+    header
+}
+
+#[test]
+fn packages_are_good_or_told_why_not() {
+    let gpg = Gpg::new();
+    let vendor = gpg.make("vendor <v@x>", "rsa2048", "never");
+    let stranger = gpg.make("stranger <s@x>", "rsa2048", "never");
+    let key = gpg.export("vendor", &[&vendor]);
+    let other_key = gpg.export("stranger", &[&stranger]);
+    let spec = gpg.file("hello.spec", SPEC.as_bytes());
+    gpg.rpm("rpmbuild", &["-bb", &spec]);
+    let package = gpg.path("rpm/RPMS/noarch/hello-1-1.noarch.rpm");
+    let verify = |key: &str, package: &str| pgp(&["rpm-verify", "--key", key, package]);
+
+    let told = verify(&key, &package).failed();
+    has(
+        &told,
+        &["the package's header is not signed", "rpmsign --addsign"],
+    );
+    let name = format!("_gpg_name {vendor}");
+    gpg.rpm("rpmsign", &["--define", &name, "--addsign", &package]);
+    let told = verify(&key, &package).fine();
+    row(&told, "user id", "vendor <v@x>");
+    row(&told, "fingerprint", &vendor);
+    row(&told, "payload", "verified");
+    let json = pgp(&["rpm-verify", "--key", &key, &package, "--json"]).fine_json();
+    assert_eq!(json["payload"], "verified");
+    assert_eq!(json["signed"]["by"], json!(vendor));
+    has(&verify(&other_key, &package).failed(), &["not this key's"]);
+
+    let mut changed = fs::read(&package).unwrap();
+    let end = changed.len();
+    changed[end - 20] ^= 1;
+    let changed = gpg.file("changed.rpm", &changed);
+    has(
+        &verify(&key, &changed).failed(),
+        &["the payload is not what the header says"],
+    );
+    let json = pgp(&["rpm-verify", "--key", &key, &changed, "--json"]).failed_json();
+    assert_eq!(json["error"]["errno"], EKEYREJECTED);
+    let told = verify(&key, &key).failed();
+    has(&told, &["rpmbuild"]);
+}
+
+#[test]
+fn a_package_whose_payload_nobody_vouches_for_is_header_only() {
+    const RSA: u32 = 268;
+    const NAME: u32 = 1000;
+    let gpg = Gpg::new();
+    let vendor = gpg.make("vendor <v@x>", "rsa2048", "never");
+    let key = gpg.export("vendor", &[&vendor]);
+    let main = header(NAME, b"hello\0");
+    let signature = gpg.run(&["--local-user", &vendor, "--detach-sign"], &main);
+    let mut package = vec![0; 96];
+    package[..4].copy_from_slice(&[0xed, 0xab, 0xee, 0xdb]);
+    package.extend(header(RSA, &signature));
+    package.resize(package.len().next_multiple_of(8), 0);
+    package.extend(main);
+    package.extend(b"whatever");
+    let package = gpg.file("old.rpm", &package);
+    let told = pgp(&["rpm-verify", "--key", &key, &package]).found();
+    row(
+        &told,
+        "payload",
+        "header only: nothing is known of the payload",
+    );
+    let json = pgp(&["rpm-verify", "--key", &key, &package, "--json"]).found_json();
+    assert_eq!(json["payload"], "header-only");
+    assert_eq!(json["error"], Value::Null);
+}
