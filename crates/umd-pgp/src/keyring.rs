@@ -7,7 +7,7 @@ use crate::key::{Key, PublicKey};
 use crate::reader::Reader;
 use pgp_proto::{Block, Cleartext, Detached, INPUT_MAX, Place, Request, Ring, Signatures};
 use pgp_rules::key::SUBKEYS_MAX;
-use pgp_rules::{Refusal, Signature, Verified, data, key, text};
+use pgp_rules::{Refusal, Signature, Verified, data, key, packet, text};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Keys to verify signatures with, and the handler that reads both.
@@ -94,12 +94,19 @@ impl Keyring {
     /// It is no keyring.
     pub fn add_all(&mut self, bytes: &[u8]) -> Result<Added, Error> {
         let binary = self.reader.binary(bytes, Block::Key)?;
+        // The handler says how far each key goes. Where one can begin at all the host knows.
+        let fronts = packet::fronts(&binary).filter(|(_, is_key)| *is_key);
+        let fronts: Vec<usize> = fronts.map(|(at, _)| at).collect();
         let mut rest = &binary[..];
         let (mut added, mut number) = (Added::default(), 0);
         while !rest.is_empty() {
             let (keys, next) = self.front(rest)?;
             for place in keys {
-                let key = place_of(place, rest).and_then(|bytes| self.read_key(bytes));
+                let at = (binary.len() - rest.len()).saturating_add(place.at as usize);
+                let key = match fronts.binary_search(&at) {
+                    Ok(_) => place_of(place, rest).and_then(|bytes| self.read_key(bytes)),
+                    Err(_) => Err(Refusal::Reply.into()),
+                };
                 match key {
                     Ok(key) => {
                         self.keep(key);

@@ -14,6 +14,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod armor;
 mod crypto;
 mod error;
 mod key;

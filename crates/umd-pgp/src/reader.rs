@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The handler, as the rest of the crate sees it.
 
+use crate::armor::is_armor_of;
 use crate::error::Error;
 use pgp_proto::{
     ARMOR_HEADER_LEN, Armor, Block, Checksum, INPUT_MAX, REPLY_MAX, REQUEST_MAX, Request,
@@ -55,6 +56,9 @@ impl Reader {
         // As GnuPG has it: an armor that was damaged is not read.
         if armor.checksum == Checksum::Wrong {
             return Err(Refusal::Malformed.into());
+        }
+        if !is_armor_of(bytes, armor.binary) {
+            return Err(Refusal::Reply.into());
         }
         Ok(armor.binary.to_vec().into())
     }

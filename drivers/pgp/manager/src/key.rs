@@ -69,6 +69,11 @@ impl PgpKey {
             ..
         } = &mut *whole;
         for (place, (key, state)) in members.iter_mut().zip(keys) {
+            let form = match tools.form(&key.material) {
+                // One that is not good any more was not verified with, and is left out here.
+                Err(Refusal::KeyUnsupported) if at > 0 => continue,
+                form => form?,
+            };
             let room = bodies.get_mut(at..).unwrap_or_default();
             for (to, from) in room.iter_mut().zip(key.body) {
                 *to = *from;
@@ -79,7 +84,7 @@ impl PgpKey {
                 fingerprint: key.fingerprint,
                 state: *state,
             });
-            *value_max = tools.form(&key.material)?.value_max().max(*value_max);
+            *value_max = form.value_max().max(*value_max);
             at = at.saturating_add(key.body.len());
         }
         Ok(whole)

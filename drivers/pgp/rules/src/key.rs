@@ -106,6 +106,8 @@ pub fn read<'a, C: Crypto>(
     let direct = judge.newest(reply.direct, About::Key, |kind| kind == kind::DIRECT)?;
     let mut owner = Owner::default();
     let mut vouched = direct.is_some();
+    // What was said of a user id that is no more says nothing of what the key is for.
+    let mut in_use = vouched;
     for component in reply.components {
         if let Subject::UserId(place) = component.subject {
             let user_id = bytes(place, input)?;
@@ -114,6 +116,7 @@ pub fn read<'a, C: Crypto>(
             if let Some((_, verified)) = judge.newest(component.signatures, about, is_about)? {
                 vouched = true;
                 if verified.kind() != kind::REVOKE_USER_ID {
+                    in_use = true;
                     owner.says(user_id, verified.facts());
                 }
             }
@@ -129,7 +132,7 @@ pub fn read<'a, C: Crypto>(
     let state = State {
         expires: expiry(&primary, lifetime.or(owner.lifetime.get())),
         revoked,
-        signs: signs.or(owner.signs.get()).unwrap_or(true),
+        signs: signs.or(owner.signs.get()).unwrap_or(in_use),
     };
     let mut key = Key {
         public: primary,

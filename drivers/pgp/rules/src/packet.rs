@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The head of the first packet, the only one that the rules read: all that is believed of a key hangs from there.
+//! The heads of packets: of the first, from which all hangs that is believed of a key, and of those of a keyring, where its keys begin.
 
 use crate::bytes::Bytes;
 use crate::refusal::Refusal;
@@ -17,6 +17,26 @@ pub fn primary(input: &[u8]) -> Result<&[u8], Refusal> {
     length
         .and_then(|length| bytes.take(length))
         .ok_or(Refusal::Length)
+}
+
+/// Where the keys of a keyring begin, and where the packets end: the front of each packet up to the first that has no length or does not end,
+/// and whether that is a primary public key's. The end of the last comes last, and is nobody's.
+pub fn fronts(ring: &[u8]) -> impl Iterator<Item = (usize, bool)> {
+    let mut bytes = Some(Bytes::new(ring));
+    core::iter::from_fn(move || {
+        let mut packet = bytes.take()?;
+        let at = ring.len().saturating_sub(packet.rest().len());
+        let tag = match head(&mut packet) {
+            Some((tag, length)) => {
+                bytes = length
+                    .and_then(|length| packet.take(length))
+                    .map(|_| packet);
+                Some(tag)
+            }
+            None => None,
+        };
+        Some((at, tag == Some(PUBLIC_KEY)))
+    })
 }
 
 /// The packet's tag, and its length where it has one that ends: bodies in pieces, and those that end with the input, have none.
@@ -86,6 +106,24 @@ mod tests {
                 assert_eq!(primary(&whole[..cut]), Err(Refusal::Length), "{head:x?}");
             }
         }
+    }
+
+    #[test]
+    fn a_keyring_has_keys_where_packets_begin() {
+        // A key; a user id that looks like one; another key; a key without an end.
+        let mut ring = packet(&[0x98, 5], 5);
+        ring.extend([0xb4, 4, 0x98, 2, 7, 7]);
+        ring.extend(packet(&[0xc6, 3], 3));
+        let last = ring.len();
+        let keys = |ring: &[u8]| -> Vec<usize> {
+            let keys = fronts(ring).filter(|(_, is_key)| *is_key);
+            keys.map(|(at, _)| at).collect()
+        };
+        assert_eq!(fronts(&ring).count(), 4);
+        assert_eq!(keys(&ring), [0, 13]);
+        ring.extend([0x98, 200, 0x98, 0]);
+        assert_eq!(keys(&ring), [0, 13, last]);
+        assert_eq!(keys(&[]), []);
     }
 
     #[test]
