@@ -390,17 +390,3 @@ impl Crypto for OpenSsl {
         Err(Refusal::KeyUnsupported)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[ignore = "it takes a minute; the suite's machines need them anyway"]
-    fn all_are_made() {
-        let made = make(Setup { yes: true }).expect("all of them");
-        for (name, ..) in KEYS {
-            assert!(made.join(format!("{name}.pgp")).is_file());
-        }
-    }
-}

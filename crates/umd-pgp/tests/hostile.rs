@@ -412,6 +412,17 @@ fn what_a_liar_can_do() {
         rest.remove(hidden);
         judged(&rest).unwrap()
     };
+    // A component, with what is said about it.
+    let hiding_all_of = |find: &dyn Fn(&Entry) -> bool| {
+        let begin = position(find);
+        let said = honest[begin + 1..].iter();
+        let count = said
+            .take_while(|entry| matches!(entry, Entry::Signature(_)))
+            .count();
+        let mut rest = honest.clone();
+        rest.drain(begin..=begin + count);
+        believed(&rest)
+    };
 
     // A revocation: the subkey is as good as before.
     let judged = without(position(&kind(0x28)));
@@ -431,27 +442,13 @@ fn what_a_liar_can_do() {
     assert_eq!(older.state.expires, None);
     is_within_the_truth(&older);
 
-    // A user id, with what is said about it.
-    let begin = position(&|entry| matches!(entry, Entry::UserId(_)));
-    let count = honest[begin + 1..]
-        .iter()
-        .take_while(|entry| matches!(entry, Entry::Signature(_)))
-        .count();
-    let mut rest = honest.clone();
-    rest.drain(begin..=begin + count);
-    let fewer = believed(&rest);
+    // A user id.
+    let fewer = hiding_all_of(&|entry| matches!(entry, Entry::UserId(_)));
     assert!(fewer.user_id.is_some());
     is_within_the_truth(&fewer);
 
     // A subkey.
-    let begin = position(&|entry| matches!(entry, Entry::Subkey(_)));
-    let count = honest[begin + 1..]
-        .iter()
-        .take_while(|entry| matches!(entry, Entry::Signature(_)))
-        .count();
-    let mut rest = honest.clone();
-    rest.drain(begin..=begin + count);
-    let fewer = believed(&rest);
+    let fewer = hiding_all_of(&|entry| matches!(entry, Entry::Subkey(_)));
     // The one that lies first is the oldest.
     assert_eq!(fewer.subkeys, INPUT.truth.subkeys[..2]);
 }

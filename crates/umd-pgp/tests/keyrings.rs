@@ -67,7 +67,7 @@ fn listing(ring: &Path) -> Vec<Listing> {
 
 /// `UMD_KEYRINGS` is a list of files, with colons between.
 #[test]
-#[ignore = "takes minutes, and needs keyrings"]
+#[ignore = "needs the keyrings that `cargo xtask keyrings` fetches, which then runs it"]
 fn each_key_is_what_gnupg_says() {
     let rings = std::env::var("UMD_KEYRINGS").expect("UMD_KEYRINGS names keyrings");
     let (mut all, mut same) = (0, 0);

@@ -58,7 +58,7 @@ fn keys(mut ring: &[u8]) -> Vec<&[u8]> {
 
 /// `UMD_KEYRINGS` is a list of files, with colons between.
 #[test]
-#[ignore = "takes a minute, and needs keyrings"]
+#[ignore = "needs the keyrings that `cargo xtask keyrings` fetches, which then runs it"]
 fn each_packet_is_what_gnupg_lists() {
     let rings = std::env::var("UMD_KEYRINGS").expect("UMD_KEYRINGS names keyrings");
     let home = Home::new();

@@ -19,10 +19,7 @@ impl Canonical {
             let end = text.iter().rposition(|byte| *byte != b'\r');
             let kept = end.and_then(|end| text.get(..=end)).unwrap_or(&[]);
             if !kept.is_empty() {
-                for _ in 0..self.returns {
-                    hash.update(b"\r")?;
-                }
-                self.returns = 0;
+                self.release(hash)?;
                 hash.update(kept)?;
             }
             if text.len() < line.len() {
@@ -32,6 +29,17 @@ impl Canonical {
                 let more = text.len().saturating_sub(kept.len());
                 self.returns = self.returns.saturating_add(more);
             }
+        }
+        Ok(())
+    }
+
+    /// The CR that have come are text after all. There may be as many as the file has bytes, so not each is a call of its own.
+    fn release<H: Hash>(&mut self, hash: &mut H) -> Result<(), Refusal> {
+        const RETURNS: [u8; 512] = [b'\r'; 512];
+        while self.returns > 0 {
+            let some = RETURNS.get(..self.returns).unwrap_or(&RETURNS);
+            hash.update(some)?;
+            self.returns = self.returns.saturating_sub(some.len());
         }
         Ok(())
     }
@@ -64,12 +72,14 @@ mod tests {
     use crate::crypto::Digest;
     use std::vec::Vec;
 
+    /// The bytes, and in how many pieces they came.
     #[derive(Default)]
-    struct Seen(Vec<u8>);
+    struct Seen(Vec<u8>, usize);
 
     impl Hash for Seen {
         fn update(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
             self.0.extend(bytes);
+            self.1 += 1;
             Ok(())
         }
 
@@ -111,6 +121,19 @@ mod tests {
                     assert_eq!(seen.0, canonical, "{text:?} cut at {first} and {second}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn many_returns_are_few_calls() {
+        for count in [0, 1, 511, 512, 513, 10_000] {
+            let returns = std::vec![b'\r'; count];
+            let (mut state, mut seen) = (Canonical::default(), Seen::default());
+            state.update(&returns, &mut seen).unwrap();
+            assert_eq!(seen.1, 0);
+            state.update(b"x", &mut seen).unwrap();
+            assert_eq!(seen.0, [&returns[..], b"x"].concat());
+            assert!(seen.1 <= 2 + count / 512, "{count}: {}", seen.1);
         }
     }
 
