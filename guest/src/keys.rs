@@ -70,6 +70,11 @@ pub(crate) fn add_within(keyring: &Key, payload: &[u8]) -> Result<Key, Errno> {
     add_to(keyring.serial, ASYMMETRIC, c"", payload)
 }
 
+/// The same, with a name that it does not choose itself. Of one name there is one key in a keyring.
+pub(crate) fn add_named(keyring: &Key, name: &CStr, payload: &[u8]) -> Result<Key, Errno> {
+    add_to(keyring.serial, ASYMMETRIC, name, payload)
+}
+
 /// A new keyring in the user's.
 pub(crate) fn keyring(name: &CStr) -> Result<Key, Errno> {
     add_to(USER_KEYRING, NEW_KEYRING, name, &[])

@@ -44,6 +44,7 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("usage", "rsa2048", "sign"),
     ("subkey", "rsa2048", "cert"),
     ("mixed", "rsa2048", "sign"),
+    ("ripemd", "rsa2048", "sign"),
 ];
 
 /// Keys whose signatures keyctl is to verify by itself, and their sizes.
@@ -113,6 +114,7 @@ impl<'p> Maker<'p> {
         }
         self.sign("expired")?;
         self.revoke("revoked")?;
+        self.revoke_over("ripemd", "RIPEMD160")?;
         self.take_usage("usage")?;
         for name in KEYS.iter().map(|(name, ..)| *name).chain(["expired"]) {
             self.export(name, &[], &format!("{name}.pgp"))?;
@@ -125,12 +127,17 @@ impl<'p> Maker<'p> {
             self.split(name, *bits)?;
         }
         self.message(&["--textmode", "--detach-sign"], "rsa2048.text.sig")?;
+        let sha1 = ["--allow-weak-digest-algos", "--digest-algo=SHA1"];
+        let sha1 = [&sha1[..], &["--detach-sign"]].concat();
+        self.message(&sha1, "rsa2048.sha1.sig")?;
         self.message(&["--compress-algo=none", "--sign"], "rsa2048.message")?;
         self.message(&["--compress-algo=zip", "--sign"], "rsa2048.zip")?;
         for bits in [2048, 4096] {
             self.certificate(bits)?;
         }
-        self.packages()
+        self.packages()?;
+        self.old_package("old", &[])?;
+        self.old_package("text", &["--textmode"])
     }
 
     fn gpg(&self, arguments: &[&str]) -> Command {
@@ -238,18 +245,34 @@ impl<'p> Maker<'p> {
             .map(drop)
     }
 
+    /// With a certificate over a hash that the kernel's host does not take.
+    fn revoke_over(&self, name: &str, hash: &str) -> Result<()> {
+        let certificate = self.home.join("certificate");
+        let cert_hash = format!("--cert-digest-algo={hash}");
+        let output = certificate.to_string_lossy();
+        let mut gpg = self.gpg(&["--no-batch", &cert_hash, "--output", &output]);
+        gpg.args(["--command-fd=0", "--gen-revoke", &self.fingerprint(name)?]);
+        self.edit(&mut gpg, b"y\n0\n\ny\n")?;
+        self.run(&["--import", &output]).map(drop)
+    }
+
+    /// Has gpg asks for what to do.
+    fn edit(&self, gpg: &mut Command, answers: &[u8]) -> Result<()> {
+        let child = gpg.stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut child = child.stderr(Stdio::null()).spawn()?;
+        let mut stdin = child.stdin.take().context("no standard input")?;
+        stdin.write_all(answers)?;
+        drop(stdin);
+        ensure!(child.wait()?.success(), "gpg did not do {answers:?}");
+        Ok(())
+    }
+
     /// It signed, and may not any more.
     fn take_usage(&self, name: &str) -> Result<()> {
         let fingerprint = self.fingerprint(name)?;
         let mut gpg = self.gpg(&["--no-batch", "--faked-system-time", LATER]);
         gpg.args(["--command-fd=0", "--edit-key", &fingerprint]);
-        let child = gpg.stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut child = child.stderr(Stdio::null()).spawn()?;
-        let mut stdin = child.stdin.take().context("no standard input")?;
-        stdin.write_all(b"change-usage\ns\nq\nsave\n")?;
-        drop(stdin);
-        ensure!(child.wait()?.success(), "gpg did not change {name}'s usage");
-        Ok(())
+        self.edit(&mut gpg, b"change-usage\ns\nq\nsave\n")
     }
 
     /// For `keyctl pkey_verify`: the digest, and the signature in the kernel's form.
@@ -290,6 +313,27 @@ impl<'p> Maker<'p> {
         run::stdout(&mut openssl).map(drop)
     }
 
+    /// One whose header says nothing of the payload, as rpm wrote them once.
+    fn old_package(&self, name: &str, how: &[&str]) -> Result<()> {
+        const RSA: u32 = 268;
+        const NAME: u32 = 1000;
+        let (main, signature) = (self.home.join("main"), self.home.join("main.sig"));
+        let header_of = header(NAME, 6, 1, b"old\0.");
+        fs::write(&main, &header_of)?;
+        let output = signature.to_string_lossy();
+        let common = ["--local-user", &mail("rsa4096"), "--output", &output];
+        let what = ["--detach-sign", &main.to_string_lossy()];
+        self.run(&[&common[..], how, &what].concat())?;
+        let signature = fs::read(&signature)?;
+        let mut package = vec![0; 96];
+        package[..4].copy_from_slice(&[0xed, 0xab, 0xee, 0xdb]);
+        package.extend(header(RSA, 7, signature.len(), &signature));
+        package.resize(package.len().next_multiple_of(8), 0);
+        package.extend(header_of);
+        package.extend(b"payload");
+        Ok(fs::write(self.out.join(format!("{name}.rpm")), package)?)
+    }
+
     /// One that is not signed, one by an RSA key, one by Ed25519: this rpm knows no other.
     fn packages(&self) -> Result<()> {
         let build = self.home.join("rpm");
@@ -324,6 +368,18 @@ impl<'p> Maker<'p> {
         }
         Ok(())
     }
+}
+
+/// A package's header with one entry.
+fn header(tag: u32, kind: u32, count: usize, value: &[u8]) -> Vec<u8> {
+    let length = value.len() as u32;
+    let numbers = [1, length, tag, kind, 0, count as u32].map(u32::to_be_bytes);
+    [
+        &[0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0],
+        &numbers.concat()[..],
+        value,
+    ]
+    .concat()
 }
 
 fn mail(name: &str) -> String {

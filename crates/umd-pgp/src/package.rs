@@ -4,7 +4,7 @@
 use crate::crypto::RustCrypto;
 use crate::error::Error;
 use crate::keyring::{Keyring, Signed};
-use pgp_proto::rpm::{Header as Which, signature};
+use pgp_proto::rpm::{Header as Which, Tag, signature};
 use pgp_proto::{INPUT_MAX, Request, Rpm};
 use pgp_rules::rpm::{Extent, Header, INTRO, LEAD, check_lead};
 use pgp_rules::{Crypto, Hash, Refusal};
@@ -52,24 +52,27 @@ impl Keyring {
         let reply = self.reader.ask(Request::Rpm, &headers)?;
         let reply = Rpm::decode(&reply, headers.len()).map_err(|_| Refusal::Reply)?;
         let table = Header::read(signatures)?;
-        let tags = || reply.tags().filter(|tag| tag.header == Which::Signature);
-        let others: Vec<u32> = tags()
-            .map(|tag| tag.tag)
-            .filter(|tag| matches!(*tag, signature::OPENPGP | signature::PGP | signature::GPG))
-            .collect();
-        let mut signed = Err(Error::Refused(match others.is_empty() {
+        let mut others = vec![signature::OPENPGP, signature::PGP, signature::GPG];
+        others.retain(|tag| table.has(*tag));
+        let mut found = Err(Error::Refused(match others.is_empty() {
             true => Refusal::Unsigned,
             false => Refusal::PackageSignature,
         }));
-        for tag in tags().filter(|tag| matches!(tag.tag, signature::RSA | signature::DSA)) {
+        let header = Header::read(main)?;
+        let is_over_header = |tag: &Tag| {
+            tag.header == Which::Signature && matches!(tag.tag, signature::RSA | signature::DSA)
+        };
+        for tag in reply.tags().filter(is_over_header) {
             let packet = table.signature(tag.index as usize)?;
-            signed = self.verify_binary(packet, |feed| feed(main));
-            if signed.is_ok() {
+            found = self
+                .verify_binary(packet, |feed| feed(main))
+                .and_then(|signed| Ok((signed, header.signed(&signed.verified)?)));
+            if found.is_ok() {
                 break;
             }
         }
-        let signed = signed?;
-        let payload = match Header::read(main)?.payload(&signed.verified)? {
+        let (signed, header) = found?;
+        let payload = match header.payload()? {
             None => Payload::HeaderOnly,
             Some(expected) => {
                 let mut hash = RustCrypto.hash(expected.algorithm())?;

@@ -175,3 +175,107 @@ fn packages_are_what_rpm_says() {
     assert_eq!(found.others, [1002]);
     assert_eq!(compare(&rpm, &keys, &both), (true, true));
 }
+
+/// A header of entries (tag, type, count, value).
+fn header(entries: &[(u32, u32, u32, &[u8])]) -> Vec<u8> {
+    let mut data = Vec::new();
+    let mut index = Vec::new();
+    for (tag, kind, count, value) in entries {
+        let offset = data.len() as u32;
+        index.extend([*tag, *kind, offset, *count].map(u32::to_be_bytes).concat());
+        data.extend(*value);
+    }
+    let mut header = vec![0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0];
+    header.extend((entries.len() as u32).to_be_bytes());
+    header.extend((data.len() as u32).to_be_bytes());
+    [header, index, data].concat()
+}
+
+/// A package with these two headers.
+fn package(signatures: &[u8], main: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut package = vec![0; 96];
+    package[..4].copy_from_slice(&[0xed, 0xab, 0xee, 0xdb]);
+    package.extend(signatures);
+    package.resize(package.len().next_multiple_of(8), 0);
+    [&package, main, payload].concat()
+}
+
+const INT32: u32 = 4;
+const BIN: u32 = 7;
+const STRING: u32 = 6;
+const STRING_ARRAY: u32 = 8;
+
+#[test]
+fn packages_that_no_rpm_writes() {
+    let gpg = Gpg::new();
+    let vendor = gpg.make("vendor <v@x>", "rsa2048", "sign", "never");
+    let mut keys = Keyring::new().unwrap();
+    keys.add(&gpg.export(&vendor)).unwrap();
+    // For GnuPG a zero at the end of a line is part of the end.
+    let name = (1000, STRING, 1, &b"hello\0."[..]);
+    let sign = |how: &[&str], main: &[u8]| gpg.run(&[how, &["--detach-sign"]].concat(), main);
+    let signed = |how: &[&str], main: &[u8]| {
+        let signature = sign(how, main);
+        let count = signature.len() as u32;
+        package(&header(&[(268, BIN, count, &signature)]), main, b"payload")
+    };
+    let plain = header(&[name]);
+    let found = signed(&[], &plain);
+    assert_eq!(
+        keys.rpm(&found[..]).unwrap().payload,
+        Payload::HeaderOnly,
+        "nothing is said of the payload"
+    );
+    // A signature over text is over other bytes as well.
+    let refused = Err(Error::Refused(Refusal::SignatureType));
+    let text = signed(&["--textmode"], &plain);
+    assert_eq!(keys.rpm(&text[..]), refused);
+
+    for (algorithm, program, payload) in [
+        (8_u8, "sha256sum", Ok(Payload::Verified)),
+        (
+            2,
+            "sha1sum",
+            Err(Error::Refused(Refusal::PayloadUnsupported)),
+        ),
+        (
+            1,
+            "md5sum",
+            Err(Error::Refused(Refusal::PayloadUnsupported)),
+        ),
+    ] {
+        let file = gpg.home().join("payload");
+        std::fs::write(&file, "payload").unwrap();
+        let told = Command::new(program).arg(file).output().unwrap().stdout;
+        let hex = told.split(|byte| *byte == b' ').next().unwrap();
+        let hex = [hex, b"\0"].concat();
+        let number = [0, 0, 0, algorithm];
+        let main = header(&[
+            (5093, INT32, 1, &number),
+            name,
+            (5092, STRING_ARRAY, 1, &hex),
+        ]);
+        let found = signed(&[], &main);
+        let found = keys.rpm(&found[..]).map(|package| package.payload);
+        assert_eq!(found, payload, "{program}");
+    }
+}
+
+#[test]
+fn which_signatures_there_are_the_host_sees_itself() {
+    let keys = Keyring::new().unwrap();
+    let main = header(&[(1000, STRING, 1, b"hello\0")]);
+    for (tag, refusal) in [
+        (1000, Refusal::Unsigned),
+        (1002, Refusal::PackageSignature),
+        (1005, Refusal::PackageSignature),
+        (278, Refusal::PackageSignature),
+    ] {
+        let package = package(&header(&[(tag, BIN, 1, b"x")]), &main, b"");
+        assert_eq!(
+            keys.rpm(&package[..]),
+            Err(Error::Refused(refusal)),
+            "{tag}"
+        );
+    }
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The PGP driver: keys that GnuPG made, signatures by them, packages; and what is none of these.
 
+use std::ffi::CString;
 use std::fs::File;
 use std::io::Write as _;
 
@@ -34,7 +35,12 @@ pub(crate) const TOPIC: Topic = Topic {
         test("data in a file", in_a_file),
         test("a signed message", inline),
         test("expired, revoked, not for signing", states),
+        test(
+            "a revocation over a hash that the kernel does not take",
+            revoked_unread,
+        ),
         test("keys in a keyring", keyring),
+        test("a keyring of too many keys", many_keys),
         test("packages", packages),
         test("what is no request", no_requests),
         test("one open file is one transaction", one_transaction),
@@ -339,6 +345,10 @@ fn detached(_: &Context) -> Result<()> {
     // Of two the second is good.
     let both = [file("rsa3072.sig")?, signature.clone()].concat();
     Request::detached(key.serial, &both, &data).good()?;
+    // Of SHA-1 collisions are known.
+    let weak = file("rsa2048.sha1.sig")?;
+    let answer = Request::detached(key.serial, &weak, &data).refused(Errno::KEYREJECTED)?;
+    ensure!(answer.reason.contains("too weak"), "{answer:?}");
     let much = vec![b'x'; 1 << 20];
     Request::detached(key.serial, &signature, &much).refused(Errno::KEYREJECTED)?;
     let key_there = file("rsa2048.pgp")?;
@@ -476,6 +486,44 @@ fn keyring(_: &Context) -> Result<()> {
     Ok(())
 }
 
+fn revoked_unread(_: &Context) -> Result<()> {
+    let log = kernel::Log::from_now()?;
+    let key = add(&file("ripemd.pgp")?);
+    ensure!(matches!(key, Err(NOPKG)), "{key:?}");
+    log.expect("not added: hashes of this algorithm are not supported")
+}
+
+/// A signature that names nobody is tried on all keys, if there are not too many.
+fn many_keys(_: &Context) -> Result<()> {
+    const MAX: usize = 64;
+    let keyring = keys::keyring(c"many")?;
+    let (key, data) = (file("rsa1024.pgp")?, file("data")?);
+    let mut nameless = file("rsa1024.sig")?;
+    let mut of_no_kind = |kind: u8, length: u8| -> Result<()> {
+        let mut pairs = nameless.windows(2);
+        let place = pairs.position(|bytes| bytes == [length, kind]);
+        nameless[place.context("no issuer")? + 1] = 100;
+        Ok(())
+    };
+    of_no_kind(33, 22)?;
+    of_no_kind(16, 9)?;
+    let request = Request::detached(keyring.serial, &nameless, &data);
+    let mut added = Vec::new();
+    for number in 0..=MAX {
+        let name = CString::new(format!("key {number}"))?;
+        added.push(keys::add_named(&keyring, &name, &key)?);
+        if number + 1 == MAX {
+            request.refused(Errno::KEYREJECTED)?;
+        }
+    }
+    let answer = request.refused(Errno::TOOBIG)?;
+    ensure!(answer.reason.contains("too many keys"), "{answer:?}");
+    // One that says whose it is is tried on those alone.
+    added.pop();
+    Request::detached(keyring.serial, &file("rsa1024.sig")?, &data).good()?;
+    Ok(())
+}
+
 fn packages(_: &Context) -> Result<()> {
     let key = add(&file("rsa4096.pgp")?)?;
     let package = file("rsa4096.rpm")?;
@@ -517,6 +565,22 @@ fn packages(_: &Context) -> Result<()> {
         answer.flags & HEADER_ONLY != 0 && answer.reason == "header only",
         "{answer:?}"
     );
+    // Its header does not say what the payload must be.
+    let old = File::open(path("old.rpm"))?;
+    let mut request = Request::rpm(key.serial, &old);
+    let answer = request.refused(NOPKG)?;
+    ensure!(
+        answer.reason.contains("no digest of its payload"),
+        "{answer:?}"
+    );
+    request.flags |= HEADER_ONLY;
+    request.good()?;
+    // Over text: of other bytes as well.
+    let text = File::open(path("text.rpm"))?;
+    let mut text = Request::rpm(key.serial, &text);
+    text.flags |= HEADER_ONLY;
+    let answer = text.refused(Errno::BADMSG)?;
+    ensure!(answer.reason.contains("not of a type"), "{answer:?}");
     let unsigned = File::open(path("unsigned.rpm"))?;
     let answer = Request::rpm(key.serial, &unsigned).refused(Errno::KEYREJECTED)?;
     ensure!(answer.reason.contains("not signed"), "{answer:?}");

@@ -27,7 +27,7 @@ enum umd_pgp_kind {
 
 /* In the flags of a request: */
 #define UMD_PGP_FD 0x1		/* the data are a regular file, from its begin to its end */
-/* In those of both: of a package, only the header was asked for, or had a signature to it. */
+/* In those of both: of a package, only the header was asked for. */
 #define UMD_PGP_HEADER_ONLY 0x2
 /* In those of a result: the package has these signatures besides, which were not looked at. */
 #define UMD_PGP_MET_1002 0x10
@@ -58,7 +58,8 @@ struct umd_pgp_request {
 /*
  * @version:	UMD_PGP_VERSION
  * @error:	0: verified, else an errno: ENOKEY (no key that is named), EKEYREJECTED, EKEYEXPIRED,
- *		EKEYREVOKED, ENOPKG (not supported), EBADMSG (malformed), and others
+ *		EKEYREVOKED, ENOPKG (not supported, or a header without a digest of the payload, where that
+ *		was asked for), EBADMSG (malformed), and others
  * @flags:	UMD_PGP_HEADER_ONLY, UMD_PGP_MET_*
  * @key_version: 4 or 6
  * @made:	when the signature was made, in seconds since 1970

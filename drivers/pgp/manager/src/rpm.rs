@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Packages: the header's signature, and the payload's digest in that header.
 
-use pgp_proto::rpm::{Header, signature};
+use pgp_proto::rpm::{Header, Tag, signature};
 use pgp_proto::{Request, Rpm};
 use pgp_rules::rpm::{self, Extent, INTRO, LEAD};
 use pgp_rules::{Crypto, Hash, Refusal};
@@ -35,43 +35,36 @@ pub(crate) fn check(
     let signed = part(headers, first.padded_length(), second.length())?;
     let header = rpm::Header::read(signed)?;
 
-    let mut notes = Notes {
+    let notes = Notes {
         header_only,
-        ..Notes::default()
+        met_1002: signatures.has(signature::PGP),
+        met_1005: signatures.has(signature::GPG),
+        met_278: signatures.has(signature::OPENPGP),
     };
-    let mut found = None;
-    let mut why = None;
-    for tag in reply.tags().filter(|tag| tag.header == Header::Signature) {
-        match tag.tag {
-            signature::RSA | signature::DSA if found.is_none() => {
-                let packet = signatures.signature(tag.index as usize)?;
-                match judge.detached(packet, &Data::Bytes(signed)) {
-                    Ok(good) => found = Some(good),
-                    Err(failure) => why = Some(failure),
-                }
-            }
-            signature::PGP => notes.met_1002 = true,
-            signature::GPG => notes.met_1005 = true,
-            signature::OPENPGP => notes.met_278 = true,
-            _ => {}
-        }
-    }
-    let is_signed = notes.met_1002 || notes.met_1005 || notes.met_278;
-    let (good, verified) = found.ok_or(why.unwrap_or(if is_signed {
+    let mut found = Err(if notes.met_1002 || notes.met_1005 || notes.met_278 {
         Refusal::PackageSignature.into()
     } else {
         Refusal::Unsigned.into()
-    }))?;
-    if !header_only {
-        match header.payload(&verified)? {
-            Some(wanted) => {
-                let mut hash = (&*judge.pgp.tools).hash(wanted.algorithm())?;
-                let begin = LEAD.saturating_add(length);
-                pieces(file, begin, |piece| hash.update(piece))?;
-                wanted.check(&hash.finish()?)?;
-            }
-            None => notes.header_only = true,
+    });
+    let is_over_header = |tag: &Tag| {
+        tag.header == Header::Signature && matches!(tag.tag, signature::RSA | signature::DSA)
+    };
+    for tag in reply.tags().filter(is_over_header) {
+        let packet = signatures.signature(tag.index as usize)?;
+        found = judge
+            .detached(packet, &Data::Bytes(signed))
+            .and_then(|(good, verified)| Ok((good, header.signed(&verified)?)));
+        if found.is_ok() {
+            break;
         }
+    }
+    let (good, header) = found?;
+    if !header_only {
+        let wanted = header.payload()?.ok_or(Refusal::PayloadUnsupported)?;
+        let mut hash = (&*judge.pgp.tools).hash(wanted.algorithm())?;
+        let begin = LEAD.saturating_add(length);
+        pieces(file, begin, |piece| hash.update(piece))?;
+        wanted.check(&hash.finish()?)?;
     }
     Ok(Good { notes, ..good })
 }

@@ -29,6 +29,9 @@ const KEYS_MAX: usize = 64;
 const PIECE: usize = 64 << 10;
 
 const NO_KEY: Failure = Failure::new(126, "there is no key that the signature names");
+const TOO_MANY_KEYS: Failure = Failure::new(7, "too many keys may have made the signature");
+const TOO_MANY_SIGNATURES: Failure =
+    Failure::new(7, "too many signatures, and none so far is good");
 
 pub(crate) struct Verify {
     pub(crate) keys: Registered<Pgp>,
@@ -204,10 +207,10 @@ impl Judge<'_> {
         match named(self.keys, issuer).take(KEYS_MAX + 1).count() {
             0 => return Err(NO_KEY),
             1..=KEYS_MAX => {}
-            _ => return Err(Refusal::TooManySignatures.into()),
+            _ => return Err(TOO_MANY_KEYS),
         }
         let less = self.signatures.checked_sub(1);
-        self.signatures = less.ok_or(Refusal::TooManySignatures)?;
+        self.signatures = less.ok_or(TOO_MANY_SIGNATURES)?;
         let tools = &*self.pgp.tools;
         let mut hashing = signature.hashing(&tools)?;
         data.feed(|bytes| hashing.update(bytes))?;

@@ -99,6 +99,11 @@ impl HashAlgorithm {
             .ok_or(Refusal::HashUnsupported)
     }
 
+    /// Has anybody shown two things of one digest?
+    pub const fn has_collisions(self) -> bool {
+        matches!(self, Self::Md5 | Self::Sha1)
+    }
+
     /// Bytes of its digest.
     pub const fn length(self) -> usize {
         match self {

@@ -8,8 +8,13 @@ use crate::refusal::Refusal;
 use crate::signature::{Hashed, Signature, Verified, kind};
 
 /// Reads the packet of a signature over data. Then: [`Signature::hashing`], with all of the data.
+///
+/// Who makes data may make two of one digest, where the hash allows that: so one with known collisions is [`Refusal::HashWeak`].
 pub fn signature(body: &[u8]) -> Result<Signature<'_>, Refusal> {
     let signature = Signature::read(body)?;
+    if signature.hash_algorithm().has_collisions() {
+        return Err(Refusal::HashWeak);
+    }
     match signature.kind() {
         kind::BINARY | kind::TEXT => Ok(signature),
         _ => Err(Refusal::SignatureType),

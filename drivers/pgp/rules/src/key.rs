@@ -8,7 +8,7 @@
 use crate::crypto::{Crypto, Material};
 use crate::public::{self, PublicKey, can_sign};
 use crate::refusal::Refusal;
-use crate::signature::{Signature, Verified, kind};
+use crate::signature::{self, Signature, Verified, kind};
 use crate::{Facts, packet};
 use pgp_proto::{Components, Object, Place, Signatures, Subject};
 
@@ -239,19 +239,19 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         is_wanted: impl Fn(u8) -> bool,
     ) -> Result<Option<Verified>, Refusal> {
         let body = bytes(claim.object.body, self.input)?;
-        let verified = match Signature::read(body) {
-            Ok(signature) if is_wanted(signature.kind()) => {
-                self.verify(&signature, about, self.primary)
-            }
-            Ok(_) => return Ok(None),
-            Err(refusal) => Err(refusal),
-        };
+        if !signature::kind_of(body).is_some_and(is_wanted) {
+            return Ok(None);
+        }
+        let verified = Signature::read(body)
+            .and_then(|signature| self.verify(&signature, about, self.primary));
         match verified {
             Ok(verified) => Ok(Some(verified)),
             // Where the primary key is not supported, nothing can be vouched for.
             Err(refusal) if refusal.is_final() || refusal == Refusal::KeyUnsupported => {
                 Err(refusal)
             }
+            // It may be genuine, and take back or shorten what is said elsewhere.
+            Err(Refusal::HashUnsupported) => Err(Refusal::HashUnsupported),
             Err(Refusal::BadSignature) => Ok(None),
             Err(refusal) => {
                 self.why = Some(refusal);
@@ -296,6 +296,9 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         let public = PublicKey::read(bytes(subkey.body, self.input)?, self.crypto)?;
         if !can_sign(public.algorithm) {
             return Ok(None);
+        }
+        if u64::from(public.created) > self.now {
+            return Err(Refusal::KeyFuture);
         }
         let about = About::Subkey(&public);
         self.why = None;

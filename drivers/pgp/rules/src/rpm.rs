@@ -7,7 +7,7 @@
 use crate::bytes::Bytes;
 use crate::crypto::{Digest, HashAlgorithm};
 use crate::refusal::Refusal;
-use crate::signature::Verified;
+use crate::signature::{Verified, kind as signs};
 use pgp_proto::rpm::{main, signature};
 
 /// Bytes of the lead; the header with signatures follows.
@@ -118,10 +118,17 @@ impl<'a> Header<'a> {
         data.get(..entry.count as usize).ok_or(Refusal::Package)
     }
 
-    /// What the payload's digest must be; none where the header does not say. Ask only a header whose signature was verified: that is
-    /// what the second argument is for.
-    pub fn payload(&self, _: &Verified) -> Result<Option<PayloadDigest<'a>>, Refusal> {
-        self.digest()
+    /// Is there an entry with this tag?
+    pub fn has(&self, tag: u32) -> bool {
+        self.entries().any(|entry| entry.tag == tag)
+    }
+
+    /// The header, as signed by who made this signature. One over text is of no use: it is over other bytes as well.
+    pub fn signed(self, by: &Verified) -> Result<SignedHeader<'a>, Refusal> {
+        match by.kind() {
+            signs::BINARY => Ok(SignedHeader(self)),
+            _ => Err(Refusal::SignatureType),
+        }
     }
 
     fn digest(&self) -> Result<Option<PayloadDigest<'a>>, Refusal> {
@@ -139,6 +146,7 @@ impl<'a> Header<'a> {
         let algorithm = u8::try_from(algorithm)
             .ok()
             .and_then(|number| HashAlgorithm::from_number(number).ok())
+            .filter(|algorithm| !algorithm.has_collisions())
             .ok_or(Refusal::PayloadUnsupported)?;
         if digest.kind != kind::STRING_ARRAY || digest.count != 1 {
             return Err(Refusal::Package);
@@ -185,6 +193,17 @@ fn words(entry: &[u8; ENTRY]) -> [u32; 4] {
         *word = u32::from_be_bytes(*chunk);
     }
     words
+}
+
+/// A header that somebody has signed, from its first byte to its last.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedHeader<'a>(Header<'a>);
+
+impl<'a> SignedHeader<'a> {
+    /// What the payload's digest must be; none where the header does not say.
+    pub fn payload(&self) -> Result<Option<PayloadDigest<'a>>, Refusal> {
+        self.0.digest()
+    }
 }
 
 /// What the digest of a package's payload must be.

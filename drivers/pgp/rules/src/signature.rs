@@ -33,6 +33,14 @@ pub mod kind {
     pub const REVOKE_USER_ID: u8 = 0x30;
 }
 
+/// Which [`kind`] a signature says that it is, whether or not the rest can be read.
+pub(crate) fn kind_of(body: &[u8]) -> Option<u8> {
+    match body {
+        [4 | 6, kind, ..] => Some(*kind),
+        _ => None,
+    }
+}
+
 /// A signature's packet. Whose it is, and over what, nobody knows yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Signature<'a> {
@@ -109,7 +117,7 @@ impl<'a> Signature<'a> {
 
     /// Begins to hash what it is over. A signature over text takes the text in any form.
     pub fn hashing<C: Crypto>(&self, crypto: &C) -> Result<Hashing<'a, C::Hash>, Refusal> {
-        // SHA-1 counts, as with GnuPG.
+        // SHA-1 counts where a key's owner speaks of the key: those of many years have nothing else.
         if self.hash == HashAlgorithm::Md5 {
             return Err(Refusal::HashWeak);
         }
