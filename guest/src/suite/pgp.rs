@@ -25,6 +25,10 @@ pub(crate) const TOPIC: Topic = Topic {
         test("keyctl verifies what gpg signed", pkey_verify),
         // Before there are more lines than the log takes.
         test("a subkey that is not supported is left out", left_out),
+        test(
+            "a revocation over a hash that the kernel does not take",
+            revoked_unread,
+        ),
         test("ECDSA where the kernel has it", ecdsa),
         test("RSA of the sizes that the kernel takes", rsa),
         test("what is not supported is said in one line", unsupported),
@@ -35,10 +39,6 @@ pub(crate) const TOPIC: Topic = Topic {
         test("data in a file", in_a_file),
         test("a signed message", inline),
         test("expired, revoked, not for signing", states),
-        test(
-            "a revocation over a hash that the kernel does not take",
-            revoked_unread,
-        ),
         test("keys in a keyring", keyring),
         test("a keyring of too many keys", many_keys),
         test("packages", packages),
