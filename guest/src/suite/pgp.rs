@@ -89,7 +89,16 @@ fn gpgs_key(_: &Context) -> Result<()> {
     ] {
         ensure!(told.contains(line), "{told}");
     }
-    keyctl(&["unlink", &serial, "@u"], &[]).map(drop)
+    keyctl(&["unlink", &serial, "@u"], &[])?;
+    // In a session of its own, which ends with it.
+    let padd = ["keyctl", "padd", "asymmetric", "", "@s"];
+    let within = [&["session", "-"][..], &padd].concat();
+    let said = keyctl(&within, &file("rsa4096.pgp")?)?;
+    let serial = said.lines().find_map(|line| line.parse().ok());
+    let serial = serial.with_context(|| format!("keyctl says {said}"))?;
+    until("the session's key to go", ms(5_000), || {
+        keys::shown(serial).is_err()
+    })
 }
 
 fn pkey_verify(_: &Context) -> Result<()> {
