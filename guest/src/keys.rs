@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Asymmetric keys in the kernel: by keyctl, as people add them, and by its system calls, where it must be fast.
 
-use std::ffi::{CStr, c_char, c_int, c_long};
+use std::ffi::{CStr, CString, c_char, c_int, c_long};
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -15,6 +15,8 @@ pub(crate) const USER_KEYRING: i32 = -4;
 const ADD_KEY: c_long = 248;
 const KEYCTL: c_long = 250;
 const UNLINK: c_int = 9;
+const JOIN_SESSION: c_int = 1;
+const RESTRICT: c_int = 29;
 const NEW_KEYRING: &CStr = c"keyring";
 const ASYMMETRIC: &CStr = c"asymmetric";
 
@@ -78,6 +80,23 @@ pub(crate) fn add_named(keyring: &Key, name: &CStr, payload: &[u8]) -> Result<Ke
 /// A new keyring in the user's.
 pub(crate) fn keyring(name: &CStr) -> Result<Key, Errno> {
     add_to(USER_KEYRING, NEW_KEYRING, name, &[])
+}
+
+/// Has a keyring take only what that key vouches for.
+pub(crate) fn restrict(keyring: &Key, to: &Key) -> Result<(), Errno> {
+    let Ok(rule) = CString::new(format!("key_or_keyring:{}", to.serial)) else {
+        return Err(Errno::INVAL);
+    };
+    let (kind, rule) = (ASYMMETRIC.as_ptr(), rule.as_ptr());
+    // SAFETY: both texts are terminated.
+    result(unsafe { syscall(KEYCTL, RESTRICT, keyring.serial, kind, rule) }).map(drop)
+}
+
+/// Gives the calling thread a session of its own, in which the user's keyring is not.
+pub(crate) fn new_session() -> Result<(), Errno> {
+    let nameless: *const c_char = std::ptr::null();
+    // SAFETY: a session need not have a name.
+    result(unsafe { syscall(KEYCTL, JOIN_SESSION, nameless) }).map(drop)
 }
 
 /// Runs keyctl, which has to succeed.

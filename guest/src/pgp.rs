@@ -23,6 +23,7 @@ pub(crate) const RPM: u32 = 3;
 
 pub(crate) const FD: u32 = 1;
 pub(crate) const HEADER_ONLY: u32 = 2;
+pub(crate) const TEXT: u32 = 0x80;
 
 /// Bytes of a result.
 const RESULT_LEN: usize = 200;

@@ -106,6 +106,10 @@ impl<'p> Maker<'p> {
             self.generate(name, kind, usage, "never")?;
         }
         self.generate("expired", "rsa2048", "sign", "1d")?;
+        self.named(
+            "shown",
+            "J\u{f6}rg \u{9b}31m \u{202e}x\u{2066} <shown@example.org>",
+        )?;
         self.add_subkey("subkey", "rsa3072", "sign")?;
         self.add_subkey("subkey", "rsa1024", "encr")?;
         self.add_subkey("mixed", "ed25519", "sign")?;
@@ -135,6 +139,7 @@ impl<'p> Maker<'p> {
         for bits in [2048, 4096] {
             self.certificate(bits)?;
         }
+        self.certificate_by("rsa2048")?;
         self.packages()?;
         self.old_package("old", &[])?;
         self.old_package("text", &["--textmode"])
@@ -163,6 +168,18 @@ impl<'p> Maker<'p> {
         let mut end = Command::new("gpgconf");
         // It ends by itself when its home is gone.
         let _ = run::output(end.args(["--kill", "all", "--homedir"]).arg(self.home));
+    }
+
+    /// With this user id.
+    fn named(&self, name: &str, user_id: &str) -> Result<()> {
+        let make = ["--utf8-strings", "--quick-generate-key", user_id];
+        self.run(&[&make[..], &["rsa2048", "sign", "never"]].concat())?;
+        self.export(name, &[], &format!("{name}.pgp"))?;
+        let fingerprints = self.fingerprints(name)?.join("\n");
+        Ok(fs::write(
+            self.out.join(format!("{name}.fpr")),
+            fingerprints,
+        )?)
     }
 
     fn generate(&self, name: &str, kind: &str, usage: &str, expires: &str) -> Result<()> {
@@ -332,6 +349,45 @@ impl<'p> Maker<'p> {
         package.extend(header_of);
         package.extend(b"payload");
         Ok(fs::write(self.out.join(format!("{name}.rpm")), package)?)
+    }
+
+    /// One that says that this key has signed it. It has not.
+    fn certificate_by(&self, name: &str) -> Result<()> {
+        let (key, root) = (self.home.join("root.key"), self.home.join("root.pem"));
+        let (request, of) = (self.home.join("leaf.csr"), self.home.join("extensions"));
+        let fingerprint = self.fingerprint(name)?;
+        let pairs: Vec<&str> = (0..fingerprint.len() / 2)
+            .filter_map(|pair| fingerprint.get(2 * pair..2 * pair + 2))
+            .collect();
+        let id = format!("subjectKeyIdentifier={}", pairs.join(":"));
+        fs::write(&of, "authorityKeyIdentifier=keyid\n")?;
+        let openssl = || Command::new("openssl");
+        let rsa = ["-nodes", "-newkey", "rsa:2048", "-sha256"];
+        let mut make = openssl();
+        make.args(["req", "-x509", "-subj", "/CN=root", "-addext", &id])
+            .args(rsa)
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&root);
+        run::stdout(&mut make)?;
+        let mut ask = openssl();
+        ask.args(["req", "-subj", "/CN=leaf", "-keyout", "/dev/null"])
+            .args(rsa)
+            .arg("-out")
+            .arg(&request);
+        run::stdout(&mut ask)?;
+        let mut sign = openssl();
+        sign.args(["x509", "-req", "-sha256", "-set_serial", "1", "-CA"])
+            .arg(&root)
+            .arg("-CAkey")
+            .arg(&key)
+            .arg("-extfile")
+            .arg(&of)
+            .arg("-in")
+            .arg(&request)
+            .args(["-outform", "DER", "-out", &self.path("x509-by-key.der")]);
+        run::stdout(&mut sign).map(drop)
     }
 
     /// One that is not signed, one by an RSA key, one by Ed25519: this rpm knows no other.

@@ -11,6 +11,18 @@ pub struct Line {
     len: usize,
 }
 
+/// Is it a character by itself? Others move a cursor, end a line, or have what follows written from the other side.
+fn is_shown(character: char) -> bool {
+    const LINE_ENDS: core::ops::RangeInclusive<char> = '\u{2028}'..='\u{2029}';
+    const DIRECTIONS: [core::ops::RangeInclusive<char>; 3] = [
+        '\u{200e}'..='\u{200f}',
+        '\u{202a}'..='\u{202e}',
+        '\u{2066}'..='\u{2069}',
+    ];
+    let is_direction = DIRECTIONS.iter().any(|range| range.contains(&character));
+    !character.is_control() && !LINE_ENDS.contains(&character) && !is_direction
+}
+
 impl Default for Line {
     fn default() -> Self {
         Self::new()
@@ -29,11 +41,18 @@ impl Line {
         }
     }
 
-    /// Adds text.
+    /// Adds text. What is no UTF-8 becomes a question mark as well.
     pub fn push(&mut self, text: &[u8]) {
-        for byte in text {
-            let shown = if byte.is_ascii_control() { b'?' } else { *byte };
-            self.push_byte(shown);
+        for chunk in text.utf8_chunks() {
+            for (at, character) in chunk.valid().char_indices() {
+                let rest = chunk.valid().as_bytes().get(at..).unwrap_or_default();
+                let bytes = rest.get(..character.len_utf8()).unwrap_or_default();
+                let shown = if is_shown(character) { bytes } else { b"?" };
+                shown.iter().for_each(|byte| self.push_byte(*byte));
+            }
+            if !chunk.invalid().is_empty() {
+                self.push_byte(b'?');
+            }
         }
     }
 

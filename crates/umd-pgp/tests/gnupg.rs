@@ -501,3 +501,21 @@ fn a_signature_in_parts() {
     let refused = Err(Error::Refused(Refusal::SignatureUnsupported));
     assert_eq!(split(&edwards), refused);
 }
+
+#[test]
+fn a_user_id_is_no_longer_than_gnupg_takes_it() {
+    let gpg = Gpg::new();
+    let owner = gpg.make("owner", "ed25519", "sign", "never");
+    let key = gpg.export(&owner);
+    let user_id = support::packets(&key)[1];
+    let with_length = |length: u16| {
+        let mut changed = key[..user_id.begin].to_vec();
+        changed.push(0xb5);
+        changed.extend(length.to_be_bytes());
+        changed.extend(vec![b'x'; length.into()]);
+        changed.extend(&key[user_id.end..]);
+        support::judge(&changed)
+    };
+    assert_eq!(with_length(2048), Err(Refusal::NoSelfSignature));
+    assert_eq!(with_length(2049), Err(Refusal::TooLong));
+}

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use crate::harness::{Context, Mode, Topic, test, test_only};
 use crate::keys::{self, add, keyctl, try_keyctl};
 use crate::pgp::{
-    self, DRIVER, HEADER_ONLY, MODULE, Request, file, fingerprints, has_ecdsa, hex, path,
+    self, DRIVER, HEADER_ONLY, MODULE, Request, TEXT, file, fingerprints, has_ecdsa, hex, path,
 };
 use crate::time::{ms, timed, until};
 use crate::{kernel, modules};
@@ -31,11 +31,18 @@ pub(crate) const TOPIC: Topic = Topic {
         ),
         test("ECDSA where the kernel has it", ecdsa),
         test("RSA of the sizes that the kernel takes", rsa),
+        test("names move no cursor", shown_names),
         test("what is not supported is said in one line", unsupported),
         test("what is no key the handler never sees", not_ours),
         test("a subkey signs for its primary key", subkey),
         test("a detached signature", detached),
+        test("more signatures than are tried", many_signatures),
         test("a signature over text", text),
+        test(
+            "keys of a keyring that is not in the session",
+            other_session,
+        ),
+        test("a PGP key vouches for no certificate", no_authority),
         test("data in a file", in_a_file),
         test("a signed message", inline),
         test("expired, revoked, not for signing", states),
@@ -189,6 +196,15 @@ fn rsa(_: &Context) -> Result<()> {
         .map(drop)
 }
 
+fn shown_names(_: &Context) -> Result<()> {
+    let key = add(&file("shown.pgp")?)?;
+    let shown = keys::shown(key.serial)?;
+    let tail = tail(&fingerprints("shown")?[0]);
+    let expected = format!("J\u{f6}rg ?31m ?x? <shown@example.org>: {tail}: PGP.rsa");
+    ensure!(shown.contains(&expected), "{shown:?}");
+    Ok(())
+}
+
 fn unsupported(_: &Context) -> Result<()> {
     for name in ["ed25519", "rsa2560", "dsa2048", "p521"] {
         let log = kernel::Log::from_now()?;
@@ -203,7 +219,30 @@ fn unsupported(_: &Context) -> Result<()> {
         );
         ensure!(log.has(&line), "{name}: the log does not say {line:?}");
     }
+    // Exponents are odd, and not long.
+    let requests = DRIVER.number("requests")?;
+    for (exponent, bits) in [(&[1, 0, 0][..], 17), (&[1], 1), (&[1, 0, 0, 0, 1], 33)] {
+        let key = with_exponent(&file("rsa2048.pgp")?, exponent, bits)?;
+        let key = add(&key);
+        ensure!(matches!(key, Err(NOPKG)), "{exponent:?}: {key:?}");
+    }
+    let asked = DRIVER.number("requests")? - requests;
+    ensure!(asked == 0, "the handler was asked");
     Ok(())
+}
+
+/// The key with another exponent than 65537.
+fn with_exponent(key: &[u8], exponent: &[u8], bits: u8) -> Result<Vec<u8>> {
+    const USUAL: &[u8] = &[0, 17, 1, 0, 1];
+    let mut places = key.windows(USUAL.len());
+    let place = places.position(|bytes| bytes == USUAL);
+    let (before, rest) = key.split_at(place.context("no exponent")?);
+    let number = [&[0, bits], exponent].concat();
+    let mut changed = [before, &number, &rest[USUAL.len()..]].concat();
+    // The primary key's packet, which ends with the exponent, has two bytes of length.
+    let length = u16::try_from(before.len() + number.len() - 3)?;
+    changed[1..3].copy_from_slice(&length.to_be_bytes());
+    Ok(changed)
 }
 
 fn not_ours(_: &Context) -> Result<()> {
@@ -366,10 +405,69 @@ fn detached(_: &Context) -> Result<()> {
     Ok(())
 }
 
+/// Eight are tried. What comes behind them may be good, and nobody says that it is not.
+fn many_signatures(_: &Context) -> Result<()> {
+    const MAX: usize = 8;
+    let key = add(&file("rsa2048.pgp")?)?;
+    let (signature, data) = (file("rsa2048.sig")?, file("data")?);
+    let wrong = changed(&signature, signature.len() - 1);
+    let ask = |wrongs: usize, then: &[u8]| {
+        let signatures = [&wrong.repeat(wrongs), then].concat();
+        Request::detached(key.serial, &signatures, &data).ask()
+    };
+    ensure!(ask(MAX - 1, &signature)?.error == 0, "the eighth");
+    let rejected = Errno::KEYREJECTED.raw_os_error().cast_unsigned();
+    ensure!(ask(MAX, &[])?.error == rejected, "eight wrong ones");
+    let answer = ask(MAX, &signature)?;
+    let too_many = Errno::TOOBIG.raw_os_error().cast_unsigned();
+    ensure!(
+        answer.error == too_many && answer.reason.contains("too many signatures"),
+        "{answer:?}"
+    );
+    // Those of others are not tried, and are no reason.
+    let others = [file("rsa3072.sig")?.repeat(MAX), file("rsa2048.sha1.sig")?].concat();
+    let signatures = [&others[..], &signature].concat();
+    Request::detached(key.serial, &signatures, &data).good()?;
+    let stranger = add(&file("rsa1024.pgp")?)?;
+    Request::detached(stranger.serial, &others, &data).refused(Errno::NOKEY)?;
+    Ok(())
+}
+
+/// Who possesses a keyring possesses the keys in it, also where the keyring is not linked to the session, as in services.
+fn other_session(_: &Context) -> Result<()> {
+    let key = add(&file("rsa2048.pgp")?)?;
+    let (signature, data) = (file("rsa2048.sig")?, file("data")?);
+    let ask = move || -> Result<()> {
+        keys::new_session()?;
+        Request::detached(keys::USER_KEYRING, &signature, &data).good()?;
+        // By its own number nobody possesses it here, and others may not search it.
+        Request::detached(key.serial, &signature, &data)
+            .refused(Errno::ACCESS)
+            .map(drop)
+    };
+    let asker = std::thread::spawn(ask);
+    asker.join().unwrap_or_else(|_| anyhow::bail!("it died"))
+}
+
+/// The certificate says that the key has signed it. The key is not even asked: who signs data signs no certificates.
+fn no_authority(_: &Context) -> Result<()> {
+    let key = add(&file("rsa2048.pgp")?)?;
+    let keyring = keys::keyring(c"restricted")?;
+    keys::restrict(&keyring, &key)?;
+    let certificate = file("x509-by-key.der")?;
+    add(&certificate).context("where anything is taken")?;
+    let added = keys::add_within(&keyring, &certificate);
+    ensure!(matches!(added, Err(NOPKG)), "{added:?}");
+    Ok(())
+}
+
 fn text(_: &Context) -> Result<()> {
     let key = add(&file("rsa2048.pgp")?)?;
     let (signature, data) = (file("rsa2048.text.sig")?, file("data")?);
-    Request::detached(key.serial, &signature, &data).good()?;
+    let answer = Request::detached(key.serial, &signature, &data).good()?;
+    ensure!(answer.flags == TEXT, "{answer:?}");
+    let answer = Request::detached(key.serial, &file("rsa2048.sig")?, &data).good()?;
+    ensure!(answer.flags == 0, "{answer:?}");
     let text = String::from_utf8(data)?.replace("\r\n", "\n");
     Request::detached(key.serial, &signature, text.as_bytes()).good()?;
     let text = text.replace('\n', "\r\n");

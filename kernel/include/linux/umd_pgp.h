@@ -33,6 +33,8 @@ enum umd_pgp_kind {
 #define UMD_PGP_MET_1002 0x10
 #define UMD_PGP_MET_1005 0x20
 #define UMD_PGP_MET_278 0x40
+/* In those of a result: the data are signed as text. How their lines end was not signed. */
+#define UMD_PGP_TEXT 0x80
 
 /*
  * @version:	UMD_PGP_VERSION
@@ -60,7 +62,7 @@ struct umd_pgp_request {
  * @error:	0: verified, else an errno: ENOKEY (no key that is named), EKEYREJECTED, EKEYEXPIRED,
  *		EKEYREVOKED, ENOPKG (not supported, or a header without a digest of the payload, where that
  *		was asked for), EBADMSG (malformed), and others
- * @flags:	UMD_PGP_HEADER_ONLY, UMD_PGP_MET_*
+ * @flags:	UMD_PGP_HEADER_ONLY, UMD_PGP_MET_*, UMD_PGP_TEXT
  * @key_version: 4 or 6
  * @made:	when the signature was made, in seconds since 1970
  * @data_at:	where in the message the data are that were signed; UMD_PGP_INLINE only

@@ -14,6 +14,7 @@
 #include <keys/asymmetric-parser.h>
 #include <keys/asymmetric-subtype.h>
 #include <keys/asymmetric-type.h>
+#include <linux/cred.h>
 #include <linux/err.h>
 #include <linux/key.h>
 #include <linux/mm.h>
@@ -36,6 +37,10 @@ struct umd_mod_keys {
 	struct key *keys[];
 };
 
+/* Of security/keys/internal.h, which modules have no access to; exported since 2.6. */
+int key_task_permission(const key_ref_t key_ref, const struct cred *cred,
+			enum key_need_perm need_perm);
+
 static const struct umd_mod_key_parser *server;
 
 static struct contents *contents_of(const struct key *key)
@@ -45,7 +50,9 @@ static struct contents *contents_of(const struct key *key)
 
 static void key_describe(const struct key *key, struct seq_file *m)
 {
-	seq_puts(m, server->describe(contents_of(key)->key));
+	/* One in the making is shown as well. */
+	if (asymmetric_key_public_key(key))
+		seq_puts(m, server->describe(contents_of(key)->key));
 }
 
 static void contents_free(struct contents *contents)
@@ -92,6 +99,12 @@ static int key_verify(const struct key *key, const struct public_key_signature *
 #endif
 	};
 
+	/*
+	 * Who asks about certificates and the like says of which algorithm the key must be. Their contents and
+	 * a signature over data can be made to be the same bytes, and whoever signs data means no certificate.
+	 */
+	if (said->pkey_algo)
+		return -ENOPKG;
 	return server->verify(contents_of(key)->key, &signature);
 }
 
@@ -230,6 +243,13 @@ static bool is_ours(const struct key *key)
 	return key->type == &key_type_asymmetric && asymmetric_key_subtype(key) == &subtype;
 }
 
+/* May the calling task find this key of ours in a keyring that it possesses, or does not? */
+static bool may_search(struct key *key, bool possessed)
+{
+	return key_is_positive(key) && is_ours(key) && !key_validate(key) &&
+	       !key_task_permission(make_key_ref(key, possessed), current_cred(), KEY_NEED_SEARCH);
+}
+
 static struct umd_mod_keys *keys_new(unsigned int room, int *error)
 {
 	struct umd_mod_keys *keys = kvzalloc(struct_size(keys, keys, room), GFP_KERNEL);
@@ -239,11 +259,12 @@ static struct umd_mod_keys *keys_new(unsigned int room, int *error)
 }
 
 /*
- * The keys in a keyring that the calling task may use. Context: the keyring's semaphore is held, so
- * the keys stay in it.
+ * The keys in a keyring that the calling task may use: who possesses the keyring possesses them.
+ * Context: the keyring's semaphore is held, so the keys stay in it.
  */
-static struct umd_mod_keys *keys_within(struct key *keyring, int *error)
+static struct umd_mod_keys *keys_within(key_ref_t found_keyring, int *error)
 {
+	struct key *keyring = key_ref_to_ptr(found_keyring);
 	long size = key_type_keyring.read(keyring, NULL, 0);
 	struct umd_mod_keys *keys;
 	key_serial_t *serials;
@@ -259,12 +280,13 @@ static struct umd_mod_keys *keys_within(struct key *keyring, int *error)
 	if (keys && size)
 		key_type_keyring.read(keyring, (char *)serials, size);
 	for (int i = 0; keys && i < size / sizeof(*serials); i++) {
-		key_ref_t found = lookup_user_key(serials[i], KEY_LOOKUP_PARTIAL, KEY_NEED_SEARCH);
+		key_ref_t found = lookup_user_key(serials[i], KEY_LOOKUP_PARTIAL,
+						  KEY_DEFER_PERM_CHECK);
 		struct key *key = key_ref_to_ptr(found);
 
 		if (IS_ERR(found))
 			continue;
-		if (is_ours(key))
+		if (may_search(key, is_key_possessed(found_keyring)))
 			keys->keys[keys->count++] = key;
 		else
 			key_put(key);
@@ -294,7 +316,7 @@ struct umd_mod_keys *umd_mod_keys_get(s32 serial, int *error)
 			keys->keys[keys->count++] = key_get(key);
 	} else if (key->type == &key_type_keyring) {
 		down_read(&key->sem);
-		keys = keys_within(key, error);
+		keys = keys_within(found, error);
 		up_read(&key->sem);
 	}
 	key_put(key);

@@ -12,11 +12,13 @@
 #endif
 #include "driver.h"
 
-/* Where signatures are an algorithm of their own kind, the padding has another name. */
+/* Where signatures are an algorithm of their own kind, forms have other names. */
 #ifdef UMD_HAVE_SIG_ALG
 #define PKCS1 "pkcs1"
+#define PLAIN "x962(%s)"
 #else
 #define PKCS1 "pkcs1pad"
+#define PLAIN "%s"
 #endif
 
 /*
@@ -33,7 +35,7 @@ void *umd_mod_verifier(const char *algorithm, const char *hash, int *error)
 	if (hash)
 		snprintf(name, sizeof(name), PKCS1 "(%s,%s)", algorithm, hash);
 	else
-		snprintf(name, sizeof(name), "%s", algorithm);
+		snprintf(name, sizeof(name), PLAIN, algorithm);
 #ifdef UMD_HAVE_SIG
 	verifier = crypto_alloc_sig(name, 0, 0);
 #else

@@ -20,6 +20,7 @@ const HEADER_ONLY: u32 = 2;
 const MET_1002: u32 = 0x10;
 const MET_1005: u32 = 0x20;
 const MET_278: u32 = 0x40;
+const TEXT: u32 = 0x80;
 
 /// Bytes of a request's numbers.
 pub(crate) const REQUEST_LEN: usize = 32;
@@ -113,9 +114,11 @@ pub(crate) struct Good {
     pub(crate) notes: Notes,
 }
 
-/// What is worth saying of a package.
+/// What is worth saying of what was verified.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Notes {
+    /// How lines end was not signed.
+    pub(crate) text: bool,
     pub(crate) header_only: bool,
     pub(crate) met_1002: bool,
     pub(crate) met_1005: bool,
@@ -129,6 +132,7 @@ impl Notes {
             | flag(self.met_1002, MET_1002)
             | flag(self.met_1005, MET_1005)
             | flag(self.met_278, MET_278)
+            | flag(self.text, TEXT)
     }
 }
 

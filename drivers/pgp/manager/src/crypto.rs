@@ -26,7 +26,7 @@ const HASHES: [(HashAlgorithm, &CStr); 7] = [
 const MODULI: [usize; 5] = [128, 192, 256, 384, 512];
 
 /// Bytes of the longest exponent. The kernel takes longer ones, with which a verification costs as much as a signature.
-const EXPONENT_MAX: usize = 8;
+const EXPONENT_MAX: usize = 4;
 
 /// Bytes of the longest signature in the kernel's form.
 const VALUE_MAX: usize = 512;
@@ -38,7 +38,7 @@ pub(crate) struct Tools {
     p384: Option<Verifier>,
 }
 
-/// A hash, and whether RSA signatures over it are verified.
+/// A hash, and whether signatures over it are verified.
 struct Found {
     hash: hash::Algorithm,
     rsa: Option<Verifier>,
@@ -102,7 +102,8 @@ impl Tools {
         value: &[u8],
     ) -> Result<(), Refusal> {
         let (found, hash) = self.hash_of(algorithm)?;
-        if form.algorithm == Algorithm::Rsa && found.rsa.is_none() {
+        // The kernel has one list for all algorithms, and says of others what it says of a wrong signature.
+        if found.rsa.is_none() {
             return Err(Refusal::HashUnsupported);
         }
         let signature = Signature {
@@ -128,6 +129,11 @@ pub(crate) fn hash_named(name: &CStr) -> Option<HashAlgorithm> {
     known.map(|(algorithm, _)| *algorithm)
 }
 
+/// Odd, neither one nor long.
+fn is_exponent(e: &[u8]) -> bool {
+    e.len() <= EXPONENT_MAX && e != [1] && e.last().is_some_and(|last| last & 1 == 1)
+}
+
 /// What a key is for.
 trait Known: Sized {
     fn of(material: &Material<'_>) -> Result<Self, Refusal>;
@@ -136,9 +142,7 @@ trait Known: Sized {
 impl Known for Algorithm {
     fn of(material: &Material<'_>) -> Result<Self, Refusal> {
         match material {
-            Material::Rsa { n, e } if MODULI.contains(&n.len()) && e.len() <= EXPONENT_MAX => {
-                Ok(Self::Rsa)
-            }
+            Material::Rsa { n, e } if MODULI.contains(&n.len()) && is_exponent(e) => Ok(Self::Rsa),
             Material::Ecdsa {
                 curve: Curve::P256, ..
             } => Ok(Self::EcdsaP256),

@@ -112,6 +112,9 @@ impl PgpKey {
     fn check(&self, claim: &Claim<'_>, now: u64) -> Result<(), Refusal> {
         let hash = claim.hash.and_then(hash_named);
         let hash = hash.ok_or(Refusal::HashUnsupported)?;
+        if hash.has_collisions() {
+            return Err(Refusal::HashWeak);
+        }
         if claim.digest.len() != hash.length() {
             return Err(Refusal::SignatureMalformed);
         }

@@ -40,6 +40,7 @@ pub(crate) fn check(
         met_1002: signatures.has(signature::PGP),
         met_1005: signatures.has(signature::GPG),
         met_278: signatures.has(signature::OPENPGP),
+        text: false,
     };
     let mut found = Err(if notes.met_1002 || notes.met_1005 || notes.met_278 {
         Refusal::PackageSignature.into()

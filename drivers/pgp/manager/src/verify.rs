@@ -2,6 +2,7 @@
 //! The file that signatures are written to.
 
 use pgp_proto::{Detached, INPUT_MAX, Request};
+use pgp_rules::signature::kind;
 use pgp_rules::{Refusal, data};
 use umd_kernel::ffi::memory::Buffer;
 use umd_kernel::keys::{Keys, Registered, real_seconds};
@@ -52,8 +53,14 @@ impl Interface for Verify {
             return Err(EALREADY);
         }
         let request = abi::Request::decode(bytes)?;
-        *session = Some(abi::encode(&self.serve(&request)));
-        Ok(bytes.len())
+        match self.serve(&request) {
+            // Nothing has come of it: it can be written again.
+            Err(failure) if failure.errno == Errno::EINTR => Err(Errno::EINTR),
+            result => {
+                *session = Some(abi::encode(&result));
+                Ok(bytes.len())
+            }
+        }
     }
 
     fn read(session: &Self::Session) -> &[u8] {
@@ -176,7 +183,7 @@ impl Judge<'_> {
         })
     }
 
-    /// The first that is good; where none is, why the first that a key could be asked about is not.
+    /// The first that is good; where none is, why the first is not that a key is there for.
     fn any(
         &mut self,
         claims: pgp_proto::Signatures<'_>,
@@ -188,6 +195,8 @@ impl Judge<'_> {
             match self.one(claim, input, data) {
                 Ok(good) => return Ok(good),
                 Err(failure) if failure.errno == NO_KEY.errno => {}
+                // Those behind it are not tried, good or not.
+                Err(failure) if failure.errno == TOO_MANY_SIGNATURES.errno => return Err(failure),
                 Err(failure) => why = why.or(Some(failure)),
             }
         }
@@ -202,13 +211,13 @@ impl Judge<'_> {
         data: &Data<'_>,
     ) -> Result<(Good, pgp_rules::Verified), Failure> {
         let body = claim.object.body.of(input).ok_or(Refusal::Reply)?;
-        let signature = data::signature(body)?;
         let issuer = claim.issuer.and_then(|issuer| issuer.of(input));
         match named(self.keys, issuer).take(KEYS_MAX + 1).count() {
             0 => return Err(NO_KEY),
             1..=KEYS_MAX => {}
             _ => return Err(TOO_MANY_KEYS),
         }
+        let signature = data::signature(body)?;
         let less = self.signatures.checked_sub(1);
         self.signatures = less.ok_or(TOO_MANY_SIGNATURES)?;
         let tools = &*self.pgp.tools;
@@ -224,7 +233,10 @@ impl Judge<'_> {
             primary: primary.fingerprint,
             made: verified.facts().made,
             data: (0, 0),
-            notes: Notes::default(),
+            notes: Notes {
+                text: verified.kind() == kind::TEXT,
+                ..Notes::default()
+            },
         };
         Ok((good, verified))
     }

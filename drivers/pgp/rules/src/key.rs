@@ -18,6 +18,9 @@ pub const SUBKEYS_MAX: usize = 16;
 /// Verifications that one key is worth.
 pub const VERIFICATIONS_MAX: u32 = 64;
 
+/// Bytes of the longest user id: what GnuPG takes.
+const USER_ID_MAX: usize = 2048;
+
 /// What its owner says about a key, by signatures that were verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct State {
@@ -100,6 +103,7 @@ pub fn read<'a, C: Crypto>(
         crypto,
         now,
         left: VERIFICATIONS_MAX,
+        until: None,
         why: None,
     };
     let revoked = judge.is_revoked(reply.direct, kind::REVOKE_KEY, About::Key)?;
@@ -111,6 +115,9 @@ pub fn read<'a, C: Crypto>(
     for component in reply.components {
         if let Subject::UserId(place) = component.subject {
             let user_id = bytes(place, input)?;
+            if user_id.len() > USER_ID_MAX {
+                return Err(Refusal::TooLong);
+            }
             let is_about = |kind| kind::USER_ID.contains(&kind) || kind == kind::REVOKE_USER_ID;
             let about = About::UserId(user_id);
             if let Some((_, verified)) = judge.newest(component.signatures, about, is_about)? {
@@ -130,7 +137,7 @@ pub fn read<'a, C: Crypto>(
     let lifetime = direct.and_then(|facts| facts.key_lifetime);
     let signs = direct.and_then(|facts| facts.key_signs);
     let state = State {
-        expires: expiry(&primary, lifetime.or(owner.lifetime.get())),
+        expires: judge.good_until(&primary, lifetime.or(owner.lifetime.get())),
         revoked,
         signs: signs.or(owner.signs.get()).unwrap_or(in_use),
     };
@@ -183,12 +190,13 @@ fn newest_first<'r>(
     })
 }
 
-fn bytes(place: Place, input: &[u8]) -> Result<&[u8], Refusal> {
-    place.of(input).ok_or(Refusal::Reply)
+/// The earlier of two times that there may be.
+fn first_of(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
 }
 
-fn expiry(key: &PublicKey<'_>, lifetime: Option<u32>) -> Option<u64> {
-    lifetime.map(|lifetime| u64::from(key.created).saturating_add(lifetime.into()))
+fn bytes(place: Place, input: &[u8]) -> Result<&[u8], Refusal> {
+    place.of(input).ok_or(Refusal::Reply)
 }
 
 /// What a signature is about, beside the primary key.
@@ -206,6 +214,8 @@ struct Judge<'b, 'a, C> {
     crypto: &'b C,
     now: u64,
     left: u32,
+    /// When the first of the signatures that count expires.
+    until: Option<u64>,
     /// Why one that may have been good does not count.
     why: Option<Refusal>,
 }
@@ -228,7 +238,14 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         }
         let verified = hashing.finish()?.verify(by, self.crypto)?;
         verified.check(self.now)?;
+        self.until = first_of(self.until, verified.facts().expires);
         Ok(verified)
+    }
+
+    /// When a key expires that lives so long. What is believed of it lasts no longer than the signatures that say so.
+    fn good_until(&self, key: &PublicKey<'_>, lifetime: Option<u32>) -> Option<u64> {
+        let own = lifetime.map(|lifetime| u64::from(key.created).saturating_add(lifetime.into()));
+        first_of(own, self.until)
     }
 
     /// One that is claimed, if it is of a kind that is wanted, and counts; and its place.
@@ -302,6 +319,7 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         }
         let about = About::Subkey(&public);
         self.why = None;
+        self.until = None;
         let binding = self.newest(signatures, about, |kind| kind == kind::SUBKEY)?;
         let (claim, binding) = binding.ok_or(self.why.unwrap_or(Refusal::NoSelfSignature))?;
         let facts = binding.facts();
@@ -315,16 +333,22 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
             return Err(Refusal::KeyUnsupported);
         }
         let revoked = self.is_revoked(signatures, kind::REVOKE_SUBKEY, about)?;
-        let own = expiry(&public, facts.key_lifetime);
+        let expires = |judge: &Self| {
+            let own = judge.good_until(&public, facts.key_lifetime);
+            first_of(own, primary.expires)
+        };
         let mut state = State {
-            expires: own.into_iter().chain(primary.expires).min(),
+            expires: expires(self),
             revoked: revoked || primary.revoked,
             signs: true,
         };
         // One that is not good any more is there to say so.
         match state.check(self.now) {
             Err(_) => state.signs = false,
-            Ok(()) => self.agrees(claim, &public)?,
+            Ok(()) => {
+                self.agrees(claim, &public)?;
+                state.expires = expires(self);
+            }
         }
         Ok(Some(Subkey { public, state }))
     }
