@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod armor;
+mod claims;
 mod crypto;
 mod error;
 mod key;

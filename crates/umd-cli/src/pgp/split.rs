@@ -66,7 +66,7 @@ impl Split {
                 keyring
             }
         };
-        let parts = keyring.split(&signature, &data).map_err(failed)?;
+        let parts = keyring.split(&signature, &data[..]).map_err(failed)?;
         let (digest, raw) = match (&self.prefix, &self.digest, &self.raw) {
             (Some(prefix), _, _) => (with_end(prefix, ".digest"), with_end(prefix, ".rawsig")),
             (None, Some(digest), Some(raw)) => (digest.clone(), raw.clone()),
