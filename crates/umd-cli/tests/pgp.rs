@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::{Output, umd};
+use common::{Output, umd, umd_from};
 use serde_json::{Value, json};
 
-const EBADMSG: i32 = 74;
-const EKEYEXPIRED: i32 = 127;
-const EKEYREVOKED: i32 = 128;
-const EKEYREJECTED: i32 = 129;
+const EBADMSG: (i32, &str) = (74, "EBADMSG");
+const EKEYEXPIRED: (i32, &str) = (127, "EKEYEXPIRED");
+const EKEYREVOKED: (i32, &str) = (128, "EKEYREVOKED");
+const EKEYREJECTED: (i32, &str) = (129, "EKEYREJECTED");
 
 /// When keys and signatures are made.
 const MADE: u64 = 1_700_000_000;
@@ -127,6 +127,11 @@ fn pgp(arguments: &[&str]) -> Output {
     umd(&[&["pgp"], arguments].concat())
 }
 
+/// With this file as the standard input.
+fn from(file: &str, arguments: &[&str]) -> Output {
+    umd_from(file, &[&["pgp"], arguments].concat())
+}
+
 fn has(text: &str, words: &[&str]) {
     for words in words {
         assert!(text.contains(words), "{words}: {text}");
@@ -208,18 +213,26 @@ fn what_is_not_signed_so_that_it_counts_is_told_with_its_reason() {
     let forged = gpg.file("forged.sig", &forged);
     let inline = gpg.run(&["--local-user", &alice, "--sign"], DATA);
     let inline = gpg.file("inline", &inline);
-    for (signature, file, errno, words) in [
+    // What is no signature is named, else what it is over.
+    let blamed = |signature, file| match [&data, &keys].contains(&signature) {
+        true => signature,
+        false => file,
+    };
+    for (signature, file, (errno, name), words) in [
         (&forged, &data, EKEYREJECTED, "not this key's"),
         (&by_alice, &other, EKEYREJECTED, "was changed"),
         (&by_mallory, &data, EKEYREJECTED, "its key was not given"),
         (&by_old, &data, EKEYEXPIRED, "the key has expired"),
         (&by_revoked, &data, EKEYREVOKED, "the key has been revoked"),
-        (&data, &data, EBADMSG, "gpg --detach-sign"),
+        (&data, &other, EBADMSG, "gpg --detach-sign"),
         (&keys, &data, EBADMSG, "gpg --detach-sign"),
     ] {
         let arguments = ["verify", "--key", &keys, signature, file];
         let told = pgp(&arguments).failed();
-        has(&told, &[words, &format!("os error {errno}"), file]);
+        has(
+            &told,
+            &[words, &format!("({name})"), blamed(signature, file)],
+        );
         let json = pgp(&[&arguments[..], &["--json"]].concat()).failed_json();
         assert_eq!(json["error"]["errno"], errno, "{json:#}");
         assert_eq!(json["signed"], Value::Null);
@@ -267,6 +280,169 @@ fn wrong_keys_files_and_command_lines_are_told() {
             &[&format!("umd pgp {task}"), "--json"],
         );
     }
+}
+
+#[test]
+fn a_file_that_is_not_what_it_should_be_is_told_with_what_would_be_right() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "rsa2048", "never");
+    let bob = gpg.make("bob <b@x>", "ed25519", "never");
+    let key = gpg.export("key", &[&alice]);
+    let ring = gpg.export("ring", &[&alice, &bob]);
+    let data = gpg.file("data", DATA);
+    let signature = gpg.sign("sig", &alice, &["--armor"]);
+    let secret = gpg.run(&["--armor", "--export-secret-keys", &alice], b"");
+    let secret = gpg.file("secret", &secret);
+    let empty = gpg.file("empty", b"");
+    let binary = gpg.file("binary", b"\x7fELF\x02\x01\x01");
+    let directory = gpg.path("openpgp-revocs.d");
+    // A photo of 17 MiB.
+    const LENGTH: u32 = 17 << 20;
+    let mut long = fs::read(&key).unwrap();
+    long.extend([0xd1, 0xff]);
+    long.extend(LENGTH.to_be_bytes());
+    long.resize(long.len() + LENGTH as usize, 0);
+    let long = gpg.file("long", &long);
+    let damaged = fs::read(&key).unwrap();
+    let damaged = gpg.file("damaged", &damaged[..damaged.len() - 1]);
+    let prefix = gpg.path("parts");
+
+    let of_keys = [
+        ("/nowhere", "cannot read /nowhere: No such file"),
+        (&directory, "cannot read"),
+        (&directory, "it is a directory"),
+        (&empty, "is empty; a key is what `gpg --export` writes"),
+        (&secret, "it begins as a secret key does"),
+        (&binary, "a key is what `gpg --export` writes"),
+        (&signature, "it begins as a signature does"),
+        (&long, "at most 16 MiB"),
+        (&damaged, "it is damaged"),
+    ];
+    for (file, words) in of_keys {
+        for arguments in [
+            &["show", file][..],
+            &["verify", "--key", &key, "--key", file, &signature, &data],
+            &["rpm-verify", "--key", file, &data],
+            &["split", "--key", file, &signature, &data, "-o", &prefix],
+        ] {
+            has(&pgp(arguments).failed(), &[file, words]);
+        }
+    }
+    has(&pgp(&["minimize", &long]).failed(), &["more than 16 MiB"]);
+    let told = pgp(&["minimize", &ring]).failed();
+    has(&told, &["more than one key", "gpg --export FINGERPRINT"]);
+
+    for (file, words) in [
+        ("/nowhere", "No such file"),
+        (&directory, "it is a directory"),
+        (
+            &empty,
+            "is empty; a signature is what `gpg --detach-sign` writes",
+        ),
+        (&long, "more than 16 MiB"),
+        (&key, "it begins as a public key does"),
+    ] {
+        let told = pgp(&["verify", "--key", &key, file, &data]).failed();
+        has(&told, &[file, words]);
+        let told = pgp(&["split", file, &data, "-o", &prefix]).failed();
+        has(&told, &[file, words]);
+    }
+    let swapped = pgp(&["verify", "--key", &key, &data, &signature]).failed();
+    has(
+        &swapped,
+        &["sig begins as one does: the signature comes first"],
+    );
+    for (file, words) in [
+        ("/nowhere", "No such file"),
+        (&directory, "it is a directory"),
+    ] {
+        let told = pgp(&["verify", "--key", &key, &signature, file]).failed();
+        has(&told, &[file, words]);
+        let told = pgp(&["rpm-verify", "--key", &key, file]).failed();
+        has(&told, &[file, words]);
+    }
+    let told = pgp(&["verify", "--key", &key, &signature, "/proc/self/mem"]).failed();
+    has(&told, &["/proc/self/mem: the data cannot be read", "EIO"]);
+    for (file, words) in [
+        (&empty, "a package is what `rpmbuild` writes"),
+        (&data, "a package is what `rpmbuild` writes"),
+        (&key, "it begins as a public key does"),
+    ] {
+        let told = pgp(&["rpm-verify", "--key", &key, file]).failed();
+        has(&told, &[file, words]);
+    }
+    assert!(!Path::new(&format!("{prefix}.digest")).exists());
+}
+
+#[test]
+fn the_standard_input_is_one_of_the_files() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "rsa2048", "never");
+    let key = gpg.export("key", &[&alice]);
+    let data = gpg.file("data", DATA);
+    let signature = gpg.sign("sig", &alice, &[]);
+    let prefix = gpg.path("parts");
+    for (arguments, input) in [
+        (&["verify", "--key", &key, &signature, "-"][..], &data),
+        (&["verify", "--key", &key, "-", &data], &signature),
+        (&["verify", "--key", "-", &signature, &data], &key),
+        (&["show", "-"], &key),
+        (
+            &["split", "--key", &key, &signature, "-", "-o", &prefix],
+            &data,
+        ),
+    ] {
+        let told = from(input, arguments).fine();
+        assert!(!told.is_empty());
+    }
+    let told = from(&data, &["verify", "--key", &key, &signature, "-"]).fine();
+    has(&told, &["the standard input: good signature"]);
+    let json = from(&data, &["verify", "--key", &key, &signature, "-", "--json"]).fine_json();
+    assert_eq!(json["file"], "-");
+    let told = from(&data, &["verify", "--key", &key, "-", "-"]).failed();
+    has(&told, &["one of the files only"]);
+    let told = from(&signature, &["show", "-"]).failed();
+    has(
+        &told,
+        &["the standard input: this does not begin as it should"],
+    );
+    let told = from(&data, &["rpm-verify", "--key", &key, "-"]).failed();
+    has(&told, &["the standard input", "rpmbuild"]);
+}
+
+#[test]
+fn data_need_not_fit_into_memory() {
+    const LENGTH: u64 = 1 << 30;
+    // In KiB, of addresses: what the process has mapped counts, whether it is used or not.
+    const MOST: u64 = LENGTH / 2 / 1024;
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "ed25519", "never");
+    let key = gpg.export("key", &[&alice]);
+    let data = gpg.path("data");
+    fs::File::create(&data).unwrap().set_len(LENGTH).unwrap();
+    let signature = gpg.run(
+        &[
+            "--digest-algo",
+            "SHA256",
+            "--local-user",
+            &alice,
+            "--detach-sign",
+            "--output",
+            "-",
+            &data,
+        ],
+        b"",
+    );
+    let signature = gpg.file("sig", &signature);
+    let umd = env!("CARGO_BIN_EXE_umd");
+    let script = format!("ulimit -v {MOST} && exec \"$0\" pgp \"$@\"");
+    let output = Command::new("sh")
+        .args([
+            "-c", &script, umd, "verify", "--key", &key, &signature, &data,
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
@@ -344,7 +520,7 @@ fn a_key_is_shown_with_all_that_is_believed_of_it() {
         &["key 0 was not taken: no self-signature", "old <o@x>"],
     );
     let json = pgp(&["show", &both, "--json"]).found_json();
-    assert_eq!(json["refused_keys"][0]["error"]["errno"], EKEYREJECTED);
+    assert_eq!(json["refused_keys"][0]["error"]["errno"], EKEYREJECTED.0);
     let bare = gpg.file("bare", &bare[..length]);
     has(&pgp(&["show", &bare]).failed(), &["no self-signature"]);
 }
@@ -386,6 +562,20 @@ fn minimizing_leaves_out_what_others_say() {
     assert!(output.status.success());
     assert_eq!(output.stdout, small);
     has(&String::from_utf8_lossy(&output.stderr), &["2 signatures"]);
+    // A terminal has nothing.
+    let output = Command::new("script")
+        .args([
+            "-qec",
+            &format!("{} pgp minimize {key}", env!("CARGO_BIN_EXE_umd")),
+            "/dev/null",
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .expect("script is installed");
+    has(
+        &String::from_utf8_lossy(&output.stdout),
+        &["nothing for a terminal"],
+    );
 
     let ring = gpg.export("ring", &[]);
     has(
@@ -423,7 +613,8 @@ fn a_signature_is_taken_apart_into_new_files() {
     let (digest, raw) = (gpg.path("digest"), gpg.path("raw"));
     let json = pgp(&["split", &by_bob, &data, &digest, &raw, "--json"]).fine_json();
     let expected = json!({
-        "digest": &digest, "rawsig": &raw, "hash": "sha512", "encoding": "x962"
+        "digest": &digest, "rawsig": &raw, "hash": "sha512", "encoding": "x962",
+        "number": 0, "signatures": 1, "signed": null
     });
     assert_eq!(json, expected);
     assert_eq!(fs::read(&digest).unwrap().len(), 64);
@@ -449,6 +640,30 @@ fn a_signature_is_taken_apart_into_new_files() {
         &["not supported"],
     );
     assert!(!Path::new(&format!("{fresh}.digest")).exists());
+}
+
+#[test]
+fn of_several_signatures_the_one_is_taken_apart_that_a_key_has_made() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "rsa2048", "never");
+    let bob = gpg.make("bob <b@x>", "nistp256", "never");
+    let bob_key = gpg.export("b", &[&bob]);
+    let data = gpg.file("data", DATA);
+    let by = |key: &str| fs::read(gpg.sign("sig", key, &["--digest-algo", "SHA256"])).unwrap();
+    let both = gpg.file("both.sig", &[by(&alice), by(&bob)].concat());
+    let prefix = |name: &str| gpg.path(name);
+    let told = pgp(&["split", &both, &data, "-o", &prefix("first")]).fine();
+    has(&told, &["# signature 1 of 2\nkeyctl", "enc=pkcs1"]);
+    let arguments = ["split", "--key", &bob_key, &both, &data];
+    let told = pgp(&[&arguments[..], &["-o", &prefix("bob")]].concat()).fine();
+    has(&told, &["# signature 2 of 2\nkeyctl", "enc=x962"]);
+    let json = ["-o", &prefix("json"), "--json"];
+    let json = pgp(&[&arguments[..], &json].concat()).fine_json();
+    assert_eq!(
+        (&json["number"], &json["signatures"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(json["signed"]["by"], json!(bob));
 }
 
 const SPEC: &str = "Name: hello
@@ -538,7 +753,7 @@ fn packages_are_good_or_told_why_not() {
         &["the payload is not what the header says"],
     );
     let json = pgp(&["rpm-verify", "--key", &key, &changed, "--json"]).failed_json();
-    assert_eq!(json["error"]["errno"], EKEYREJECTED);
+    assert_eq!(json["error"]["errno"], EKEYREJECTED.0);
     let told = verify(&key, &key).failed();
     has(&told, &["rpmbuild"]);
 }

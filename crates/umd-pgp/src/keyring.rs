@@ -95,34 +95,44 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// It is no keyring.
+    /// It is no keyring, or is damaged, or one of its keys is longer than [`INPUT_MAX`]. Nothing was added then.
     pub fn add_all(&mut self, bytes: &[u8]) -> Result<Added, Error> {
         let binary = self.reader.binary(bytes, Block::Key)?;
         // The handler says how far each key goes. Where one can begin at all the host knows.
         let fronts = packet::fronts(&binary).filter(|(_, is_key)| *is_key);
         let fronts: Vec<usize> = fronts.map(|(at, _)| at).collect();
         let mut rest = &binary[..];
-        let (mut added, mut number) = (Added::default(), 0);
+        let (mut believed, mut refused, mut number) = (Vec::new(), Vec::new(), 0);
         while !rest.is_empty() {
             let (keys, next) = self.front(rest)?;
+            let begin = binary.len() - rest.len();
+            let end = begin.saturating_add(next);
+            if end < binary.len() && fronts.binary_search(&end).is_err() {
+                // The last one goes on behind what can be read at once; or the handler says so.
+                return Err(match next {
+                    INPUT_MAX => Refusal::TooLong.into(),
+                    _ => Refusal::Reply.into(),
+                });
+            }
             for place in keys {
-                let at = (binary.len() - rest.len()).saturating_add(place.at as usize);
+                let at = begin.saturating_add(place.at as usize);
                 let key = match fronts.binary_search(&at) {
                     Ok(_) => place_of(place, rest).and_then(|bytes| self.read_key(bytes)),
                     Err(_) => Err(Refusal::Reply.into()),
                 };
                 match key {
-                    Ok(key) => {
-                        self.keep(key);
-                        added.added += 1;
-                    }
-                    Err(error) => added.refused.push((number, error)),
+                    Ok(key) => believed.push(key),
+                    Err(error) => refused.push((number, error)),
                 }
                 number += 1;
             }
             rest = rest.get(next..).unwrap_or(&[]);
         }
-        Ok(added)
+        let added = believed.len();
+        for key in believed {
+            self.keep(key);
+        }
+        Ok(Added { added, refused })
     }
 
     /// The keys at the front of a keyring, and where to go on behind them.
@@ -131,7 +141,11 @@ impl Keyring {
         let reply = self.reader.ask(Request::Ring, piece)?;
         let keys = Ring::decode(&reply, piece.len()).map_err(|_| Refusal::Reply)?;
         let mut keys: Vec<Place> = keys.keys().collect();
-        let last = *keys.last().ok_or(Refusal::Cut)?;
+        let cut = match piece.len() < ring.len() {
+            true => Refusal::TooLong,
+            false => Refusal::Cut,
+        };
+        let last = *keys.last().ok_or(cut)?;
         let mut next = last.end() as usize;
         // There may be more of the last one in the next piece.
         if next < ring.len() && keys.len() > 1 {

@@ -31,5 +31,7 @@ pub use key::{Key, PublicKey};
 pub use keyring::{Added, Keyring, Message, Signed};
 pub use minimize::Minimized;
 pub use package::{Package, Payload};
+/// The most bytes of a key, a signature, a message, an armor or a package's headers.
+pub use pgp_proto::INPUT_MAX;
 pub use pgp_rules::{Fingerprint, Refusal, State};
 pub use split::Split;

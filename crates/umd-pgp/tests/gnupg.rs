@@ -526,6 +526,42 @@ fn a_keyring_of_several_keys() {
 }
 
 #[test]
+fn a_keyring_that_is_damaged_or_has_a_long_key_adds_nothing() {
+    const PIECE: usize = umd_pgp::INPUT_MAX;
+    let gpg = Gpg::new();
+    let one = gpg.export(&gpg.make("one", "ed25519", "sign", "never"));
+    let two = gpg.export(&gpg.make("two", "ed25519", "sign", "never"));
+    // A packet that is passed over, of so many bytes with its head.
+    let ignored = |length: usize| {
+        let body = length - 6;
+        let mut packet = vec![0xc0 | 60, 0xff];
+        packet.extend((body as u32).to_be_bytes());
+        packet.resize(length, 0);
+        packet
+    };
+    for (ring, refusal) in [
+        ([&one[..], &two[..two.len() - 1]].concat(), Refusal::Cut),
+        // One key, in whose midst the first piece ends: within a packet, and between two.
+        ([&one[..], &ignored(PIECE), &two].concat(), Refusal::TooLong),
+        (
+            [&one[..], &ignored(PIECE - one.len()), &ignored(10), &two].concat(),
+            Refusal::TooLong,
+        ),
+    ] {
+        let mut keys = keyring();
+        let added = keys.add_all(&ring).map(|_| ());
+        assert_eq!(added, Err(Error::Refused(refusal)));
+        assert_eq!(keys.keys(), []);
+    }
+    // Where it ends between two keys, or in the second one, all is well.
+    for length in [PIECE - one.len(), PIECE - one.len() - two.len() / 2] {
+        let ring = [&one[..], &ignored(length), &two].concat();
+        let mut keys = keyring();
+        assert_eq!(keys.add_all(&ring).unwrap().added, 2);
+    }
+}
+
+#[test]
 fn signatures_have_their_time() {
     let gpg = Gpg::new();
     let fingerprint = gpg.make("in time", "ed25519", "sign", "never");

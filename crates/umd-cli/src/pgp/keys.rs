@@ -1,52 +1,72 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Keys in files.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
 use clap::Args;
 use serde::Serialize;
 use umd_pgp::{Error, Key, Keyring};
 
-use super::failure::{Failure, KEY, why};
-use super::files::read;
+use super::failure::{Expected, Failure, why};
+use super::files::Source;
 
 /// Whose signatures count.
 #[derive(Args)]
 pub(super) struct Keys {
-    /// Whose signatures count: a key or keyring, in an armor or not; may be given several times
+    /// Whose signatures count: a file with keys, in an armor or not; may be given several times
     #[arg(long = "key", value_name = "KEY", required = true)]
-    pub(super) keys: Vec<PathBuf>,
+    pub(super) keys: Vec<Source>,
 }
 
 pub(super) fn keyring() -> Result<Keyring> {
     Keyring::new().context("nothing can be read")
 }
 
-/// All keys of these files that are believed, one at least of each file; and why others are not.
-pub(super) fn read_keys(paths: &[PathBuf]) -> Result<(Keyring, Vec<RefusedKey>)> {
-    let (mut keyring, mut all) = (keyring()?, Vec::new());
-    for path in paths {
-        let added = keyring.add_all(&read(path)?);
-        let added = added.map_err(|error| why(path, error, KEY))?;
+/// Keys that are believed, and why others are not.
+pub(super) struct Believed {
+    pub(super) keyring: Keyring,
+    pub(super) refused: Vec<RefusedKey>,
+}
+
+/// All keys of these files.
+pub(super) fn read_keys(files: &[Source]) -> Result<Believed> {
+    let mut all = Believed::none()?;
+    for file in files {
+        all.add(file, &file.read(Expected::Keys)?)?;
+    }
+    Ok(all)
+}
+
+impl Believed {
+    pub(super) fn none() -> Result<Self> {
+        Ok(Self {
+            keyring: keyring()?,
+            refused: Vec::new(),
+        })
+    }
+
+    /// Adds a file's keys, of which one at least has to be believed.
+    pub(super) fn add(&mut self, file: &Source, bytes: &[u8]) -> Result<()> {
+        let added = self.keyring.add_all(bytes);
+        let added = added.map_err(|error| why(file, error, Expected::Keys, bytes))?;
         let mut refused = added.refused.into_iter();
         if added.added == 0 {
             let (_, error) = refused.next().unwrap_or((0, Error::NoKeys));
-            return Err(why(path, error, KEY));
+            return Err(why(file, error, Expected::Keys, bytes));
         }
-        all.extend(refused.map(|(number, error)| RefusedKey {
-            file: path.clone(),
-            number,
-            error: Failure::of(error, KEY),
-        }));
+        self.refused
+            .extend(refused.map(|(number, error)| RefusedKey {
+                file: file.clone(),
+                number,
+                error: Failure::of(error, Expected::Keys, &[]),
+            }));
+        Ok(())
     }
-    Ok((keyring, all))
 }
 
 /// A key that is not believed.
 #[derive(Debug, Serialize)]
 pub(super) struct RefusedKey {
-    pub(super) file: PathBuf,
+    file: Source,
     /// Which of the file's keys, from 0.
     number: usize,
     error: Failure,
@@ -56,9 +76,7 @@ impl RefusedKey {
     pub(super) fn text(&self) -> String {
         format!(
             "{}: key {} was not taken: {}",
-            self.file.display(),
-            self.number,
-            self.error.message
+            self.file, self.number, self.error.message
         )
     }
 }

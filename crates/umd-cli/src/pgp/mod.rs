@@ -6,6 +6,7 @@ mod files;
 mod keys;
 mod minimize;
 mod outcome;
+mod progress;
 mod rpm;
 mod show;
 mod split;

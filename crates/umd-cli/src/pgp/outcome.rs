@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What came of a verification.
 
-use std::path::Path;
-
 use anyhow::{Result, anyhow};
 use serde::Serialize;
 use umd_pgp::{Payload, Signed};
 
 use super::failure::Failure;
+use super::files::Source;
 use super::keys::{RefusedKey, user_id};
 use super::table::{Rows, date, printable};
 use crate::Verdict;
@@ -16,7 +15,10 @@ use crate::output::{self, Format};
 /// What came of a verification.
 #[derive(Debug, Serialize)]
 pub(super) struct Outcome<'o> {
-    pub(super) file: &'o Path,
+    pub(super) file: &'o Source,
+    /// The file to name where it failed.
+    #[serde(skip)]
+    pub(super) blamed: &'o Source,
     pub(super) signed: Option<Signer>,
     /// Of a package.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +78,7 @@ impl Outcome<'_> {
                 let refused = { self.refused_keys.iter() }.map(|key| format!("\n{}", key.text()));
                 Err(anyhow!(
                     "{}: {}{}",
-                    self.file.display(),
+                    self.blamed,
                     failure.text(),
                     refused.collect::<String>()
                 ))
@@ -99,7 +101,7 @@ impl Outcome<'_> {
         let mut rows = Rows(String::new());
         if let Some(signer) = &self.signed {
             let user_id = signer.user_id.as_deref().unwrap_or("no user id");
-            rows.title(&format!("{}: good signature", self.file.display()));
+            rows.title(&format!("{}: good signature", self.file));
             rows.row("user id", &printable(user_id));
             rows.row("fingerprint", &signer.fingerprint);
             if signer.by != signer.fingerprint {

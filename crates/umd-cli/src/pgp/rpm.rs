@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `umd pgp rpm-verify`.
 
-use std::fs::File;
-use std::io;
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
-use super::failure::{Failure, PACKAGE};
-use super::keys::{Keys, read_keys};
+use super::failure::{Expected, Failure};
+use super::files::{Source, front};
+use super::keys::{Believed, Keys, read_keys};
 use super::outcome::{Outcome, Signer};
 use crate::Verdict;
 use crate::output::FormatArgs;
@@ -26,8 +23,8 @@ pub(super) struct RpmVerify {
     #[command(flatten)]
     keys: Keys,
 
-    /// The package
-    package: PathBuf,
+    /// The package, or `-`
+    package: Source,
 
     #[command(flatten)]
     pub(super) format: FormatArgs,
@@ -35,19 +32,20 @@ pub(super) struct RpmVerify {
 
 impl RpmVerify {
     pub(super) fn run(&self) -> Result<Verdict> {
-        let (keyring, refused) = read_keys(&self.keys.keys)?;
-        let path = &self.package;
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let package = keyring.rpm(io::BufReader::new(file));
+        let Believed { keyring, refused } = read_keys(&self.keys.keys)?;
+        let mut file = self.package.open()?;
+        let front = front(&mut file);
+        let package = keyring.rpm(file);
         let found = package.as_ref().ok();
         Outcome {
-            file: path,
+            file: &self.package,
+            blamed: &self.package,
             signed: found.map(|package| Signer::of(&package.signed)),
             payload: found.map(|package| package.payload.into()),
             other_signatures: found
                 .map(|package| package.others.clone())
                 .unwrap_or_default(),
-            error: package.err().map(|error| Failure::of(error, PACKAGE)),
+            error: { package.err() }.map(|error| Failure::of(error, Expected::Package, &front)),
             refused_keys: refused,
         }
         .told(self.format.format())

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `umd pgp show`.
 
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
@@ -9,20 +8,23 @@ use clap::Args;
 use serde::Serialize;
 use umd_pgp::{Key, PublicKey, Refusal};
 
-use super::files::read;
-use super::keys::{RefusedKey, read_keys, user_id};
+use super::failure::Expected;
+use super::files::Source;
+use super::keys::{Believed, RefusedKey, user_id};
 use super::table::{Rows, date, printable};
 use crate::Verdict;
 use crate::output::{self, FormatArgs};
 
 /// Show what is believed of a key, or of each key of a keyring
+///
+/// Exits with 0 where all keys are believed, also those that have expired or were revoked: `may sign` says so.
 #[derive(Args)]
 #[command(
-    after_help = "Examples:\n  umd pgp show alice.asc\n  umd pgp show --json ring.gpg | jq '.keys[].primary.fingerprint'"
+    after_help = "Examples:\n  umd pgp show alice.asc\n  umd pgp show --json ring.gpg | jq '.keys[].primary.fingerprint'\n  gpg --export alice | umd pgp show -"
 )]
 pub(super) struct Show {
-    /// The key or keyring, in an armor or not
-    key: PathBuf,
+    /// A file with keys, in an armor or not; or `-`
+    key: Source,
 
     #[command(flatten)]
     pub(super) format: FormatArgs,
@@ -30,8 +32,10 @@ pub(super) struct Show {
 
 impl Show {
     pub(super) fn run(&self) -> Result<Verdict> {
-        let bytes = read(&self.key)?;
-        let (keyring, refused) = read_keys(std::slice::from_ref(&self.key))?;
+        let bytes = self.key.read(Expected::Keys)?;
+        let mut believed = Believed::none()?;
+        believed.add(&self.key, &bytes)?;
+        let Believed { keyring, refused } = believed;
         let now = now();
         let keys = keyring.keys().iter().map(|key| Shown::of(key, now));
         let mut shown = Listing {

@@ -8,30 +8,33 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use serde::Serialize;
 
-use super::failure::{SIGNATURE, why};
-use super::files::{read, write_new};
-use super::keys::{keyring, read_keys};
+use super::failure::{Expected, why};
+use super::files::{Source, write_new};
+use super::keys::{Believed, read_keys};
+use super::outcome::Signer;
 use crate::Verdict;
 use crate::output::{self, FormatArgs};
 
 /// Take a signature apart for keyctl: a file with the digest, and one with the numbers
 ///
-/// Of several signatures it is the first. Nothing is verified, unless there is a --key.
+/// With --key it is a signature that one of these keys has made, and that counts. Without, nothing is verified, and of several it is the
+/// first that keyctl can take: of RSA or ECDSA. Where there are several, it says which. Exits with 0 where both files are written; `-` is
+/// the standard input, for one of the files.
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  umd pgp split file.sig file -o file\n  umd pgp split file.sig file DIGEST RAWSIG\n  umd pgp split --key alice.asc file.sig file -o file"
 )]
 pub(super) struct Split {
-    /// Take it apart only if one of these keys has signed: a key or keyring, in an armor or not; may be given several times
+    /// Take apart what one of these keys has signed: a file with keys, in an armor or not; may be given several times
     #[arg(long = "key", value_name = "KEY")]
-    keys: Vec<PathBuf>,
+    keys: Vec<Source>,
 
     /// The detached signature, in an armor or not
     #[arg(value_name = "SIG")]
-    signature: PathBuf,
+    signature: Source,
 
     /// What it is over
-    file: PathBuf,
+    file: Source,
 
     /// Where the digest goes; nothing is overwritten
     #[arg(required_unless_present = "prefix", requires = "raw")]
@@ -56,17 +59,23 @@ pub(super) struct Split {
 
 impl Split {
     pub(super) fn run(&self) -> Result<Verdict> {
-        let (signature, data) = (read(&self.signature)?, read(&self.file)?);
-        let failed = |error| why(&self.signature, error, SIGNATURE);
-        let keyring = match &self.keys[..] {
-            [] => keyring()?,
-            keys => {
-                let (keyring, _) = read_keys(keys)?;
-                keyring.verify(&signature, &data).map_err(failed)?;
-                keyring
-            }
+        let believed = match &self.keys[..] {
+            [] => Believed::none()?,
+            keys => read_keys(keys)?,
         };
-        let parts = keyring.split(&signature, &data[..]).map_err(failed)?;
+        let keyring = &believed.keyring;
+        let signature = self.signature.read(Expected::Signature)?;
+        let data = self.file.open()?;
+        let parts = match &self.keys[..] {
+            [] => keyring.split(&signature, data).map(|parts| (parts, None)),
+            _ => { keyring.split_verified(&signature, data) }
+                .map(|(parts, signed)| (parts, Some(Signer::of(&signed)))),
+        };
+        let (parts, signed) = parts.map_err(|error| {
+            let why = why(&self.signature, error, Expected::Signature, &signature);
+            let refused = { believed.refused.iter() }.map(|key| format!("\n{}", key.text()));
+            anyhow!("{why}{}", refused.collect::<String>())
+        })?;
         let (digest, raw) = match (&self.prefix, &self.digest, &self.raw) {
             (Some(prefix), _, _) => (with_end(prefix, ".digest"), with_end(prefix, ".rawsig")),
             (None, Some(digest), Some(raw)) => (digest.clone(), raw.clone()),
@@ -83,6 +92,9 @@ impl Split {
             rawsig: raw,
             hash: parts.hash,
             encoding: parts.encoding,
+            number: parts.number,
+            signatures: parts.signatures,
+            signed,
         };
         output::result(self.format.format(), &report, || report.text())?;
         Ok(Verdict::Fine)
@@ -102,12 +114,21 @@ struct Parts {
     rawsig: PathBuf,
     hash: &'static str,
     encoding: &'static str,
+    /// Which of the signatures it is, from 0.
+    number: usize,
+    signatures: usize,
+    /// By whom, where that was asked for.
+    signed: Option<Signer>,
 }
 
 impl Parts {
     fn text(&self) -> String {
+        let which = match self.signatures {
+            1 => String::new(),
+            all => format!("# signature {} of {all}\n", self.number + 1),
+        };
         format!(
-            "keyctl pkey_verify ID 0 {} {} enc={} hash={}\n",
+            "{which}keyctl pkey_verify ID 0 {} {} enc={} hash={}\n",
             self.digest.display(),
             self.rawsig.display(),
             self.encoding,
