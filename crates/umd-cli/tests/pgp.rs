@@ -205,6 +205,7 @@ fn what_is_not_signed_so_that_it_counts_is_told_with_its_reason() {
     let by_old = sign("old.sig", &old);
     let by_revoked = sign("revoked.sig", &revoked);
     let by_mallory = sign("mallory.sig", &mallory);
+    let before = gpg.export("before", &[&revoked]);
     gpg.revoke(&revoked);
     let keys = gpg.export("keys", &[&alice, &old, &revoked]);
     // The last byte of the signature's number.
@@ -237,6 +238,13 @@ fn what_is_not_signed_so_that_it_counts_is_told_with_its_reason() {
         assert_eq!(json["error"]["errno"], errno, "{json:#}");
         assert_eq!(json["signed"], Value::Null);
     }
+    // A copy from before the revocation makes no difference, where it was known.
+    for copies in [[&keys, &before], [&before, &keys]] {
+        let [one, other] = copies;
+        let arguments = ["verify", "--key", one, "--key", other, &by_revoked, &data];
+        has(&pgp(&arguments).failed(), &["the key has been revoked"]);
+    }
+    pgp(&["verify", "--key", &before, &by_revoked, &data]).fine();
     // Compressed, and no detached signature anyway.
     let told = pgp(&["verify", "--key", &keys, &inline, &data]).failed();
     has(&told, &["gpg --detach-sign"]);

@@ -302,6 +302,14 @@ fn a_revocation_is_not_forgotten() {
             assert_eq!(keys.verify(signature, TEXT), refused);
         }
     }
+    // The revoked copy need not have the subkey.
+    let tags: Vec<u8> = support::packets(&after)
+        .iter()
+        .map(|packet| packet.tag)
+        .collect();
+    assert_eq!(tags, [6, 2, 13, 2, 14, 2]);
+    let alone = support::without(&after, &[4, 5]);
+    assert_eq!(added(&[&alone, &before]).1, revoked);
     // A keyring that never saw it does not know.
     assert!(!added(&[&before]).1.primary.state.revoked);
 }
