@@ -202,6 +202,7 @@ fn what_is_not_signed_so_that_it_counts_is_told_with_its_reason() {
     let other = gpg.file("other", b"something else\n");
     let sign = |name: &str, key: &str| gpg.sign(name, key, &[]);
     let by_alice = sign("alice.sig", &alice);
+    let weak = gpg.sign("weak.sig", &alice, &["--digest-algo", "SHA1"]);
     let by_old = sign("old.sig", &old);
     let by_revoked = sign("revoked.sig", &revoked);
     let by_mallory = sign("mallory.sig", &mallory);
@@ -223,6 +224,7 @@ fn what_is_not_signed_so_that_it_counts_is_told_with_its_reason() {
         (&forged, &data, EKEYREJECTED, "not this key's"),
         (&by_alice, &other, EKEYREJECTED, "was changed"),
         (&by_mallory, &data, EKEYREJECTED, "its key was not given"),
+        (&weak, &data, EKEYREJECTED, "--digest-algo SHA256"),
         (&by_old, &data, EKEYEXPIRED, "the key has expired"),
         (&by_revoked, &data, EKEYREVOKED, "the key has been revoked"),
         (&data, &other, EBADMSG, "gpg --detach-sign"),
@@ -395,6 +397,7 @@ fn the_standard_input_is_one_of_the_files() {
         (&["verify", "--key", &key, "-", &data], &signature),
         (&["verify", "--key", "-", &signature, &data], &key),
         (&["show", "-"], &key),
+        (&["minimize", "-", "-o", &gpg.path("small")], &key),
         (
             &["split", "--key", &key, &signature, "-", "-o", &prefix],
             &data,

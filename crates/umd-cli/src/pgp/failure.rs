@@ -147,6 +147,7 @@ fn hint(refusal: Refusal, expected: Expected, front: &[u8]) -> Option<String> {
         }
         BadSignature => "what was signed, or the signature, was changed, or its key was not given",
         KeyExpired => "its owner may have a newer copy, which expires later",
+        HashWeak => "`gpg --digest-algo SHA256 --detach-sign` takes a better one",
         Unsigned => "`rpmsign --addsign` signs it",
         PackageSignature => "`rpmsign --addsign` signs the header",
         SeveralKeys => "`gpg --export FINGERPRINT` writes one",
