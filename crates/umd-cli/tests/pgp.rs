@@ -5,13 +5,12 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::{Output, umd, umd_from};
 use serde_json::{Value, json};
+use umd_pgp_testkit::Rpm;
 
 const EBADMSG: (i32, &str) = (74, "EBADMSG");
 const EKEYEXPIRED: (i32, &str) = (127, "EKEYEXPIRED");
@@ -19,77 +18,35 @@ const EKEYREVOKED: (i32, &str) = (128, "EKEYREVOKED");
 const EKEYREJECTED: (i32, &str) = (129, "EKEYREJECTED");
 
 /// When keys and signatures are made.
-const MADE: u64 = 1_700_000_000;
+const KEY_MADE_TEXT: &str = "2023-11-14 21:56:40 UTC";
+const MADE: u64 = umd_pgp_testkit::NOW;
 const MADE_TEXT: &str = "2023-11-14 22:13:20 UTC";
 
 const DATA: &[u8] = b"what was signed\n";
 
 /// GnuPG in a home of its own, in which the test's files are as well.
-struct Gpg {
-    home: PathBuf,
+struct Gpg(umd_pgp_testkit::Gpg);
+
+impl std::ops::Deref for Gpg {
+    type Target = umd_pgp_testkit::Gpg;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Gpg {
     fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // Its agent has a socket in there, whose name may not be long.
-        let home = PathBuf::from(format!("/tmp/umd-cli-{}-{number}", std::process::id()));
-        fs::create_dir(&home).unwrap();
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).unwrap();
-        Self { home }
-    }
-
-    /// Runs gpg, which must succeed; what it says to its standard output.
-    fn run(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-        let mut child = Command::new("gpg")
-            .arg("--homedir")
-            .arg(&self.home)
-            .args(["--batch", "--quiet", "--yes"])
-            .args(["--pinentry-mode", "loopback", "--passphrase", ""])
-            .arg(format!("--faked-system-time={MADE}!"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("gpg is installed");
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let why = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "gpg {arguments:?}: {why}");
-        output.stdout
+        Self(umd_pgp_testkit::Gpg::default())
     }
 
     /// Makes a key that signs; its fingerprint.
     fn make(&self, user_id: &str, algorithm: &str, expires: &str) -> String {
-        self.run(
-            &["--quick-gen-key", user_id, algorithm, "sign", expires],
-            b"",
-        );
-        let listing = self.run(
-            &["--with-colons", "--list-keys", &format!("={user_id}")],
-            b"",
-        );
-        let listing = String::from_utf8(listing).unwrap();
-        let line = listing.lines().find(|line| line.starts_with("fpr:"));
-        line.unwrap().split(':').nth(9).unwrap().to_owned()
-    }
-
-    /// Revokes a key with the certificate that was made with it.
-    fn revoke(&self, fingerprint: &str) {
-        let path = self
-            .home
-            .join(format!("openpgp-revocs.d/{fingerprint}.rev"));
-        let certificate = fs::read_to_string(path).unwrap();
-        // A colon in front keeps people from using it by accident.
-        let certificate = certificate.replace(":-----BEGIN", "-----BEGIN");
-        self.run(&["--import"], certificate.as_bytes());
+        self.0.make(user_id, algorithm, "sign", expires)
     }
 
     fn path(&self, name: &str) -> String {
-        self.home.join(name).to_str().unwrap().to_owned()
+        self.home().join(name).to_str().unwrap().to_owned()
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> String {
@@ -109,17 +66,6 @@ impl Gpg {
         let sign = ["--local-user", key, "--detach-sign"];
         let signature = self.run(&[arguments, &sign].concat(), DATA);
         self.file(name, &signature)
-    }
-}
-
-impl Drop for Gpg {
-    fn drop(&mut self) {
-        let _ = Command::new("gpgconf")
-            .arg("--homedir")
-            .arg(&self.home)
-            .args(["--kill", "gpg-agent"])
-            .status();
-        let _ = fs::remove_dir_all(&self.home);
     }
 }
 
@@ -467,7 +413,10 @@ fn a_key_is_shown_with_all_that_is_believed_of_it() {
     let old = gpg.make("old <o@x>", "ed25519", "2023-12-01");
     let revoked = gpg.make("revoked <r@x>", "nistp384", "never");
     gpg.revoke(&revoked);
-    gpg.run(&["--local-user", &old, "--quick-sign-key", &alice], b"");
+    gpg.run(
+        &["--yes", "--local-user", &old, "--quick-sign-key", &alice],
+        b"",
+    );
     let key = gpg.export("alice", &[&alice]);
     let told = pgp(&["show", &key]).fine();
     for (name, value) in [
@@ -475,7 +424,7 @@ fn a_key_is_shown_with_all_that_is_believed_of_it() {
         ("fingerprint", &alice[..]),
         ("key id", &alice[24..]),
         ("algorithm", "RSA 2048"),
-        ("created", MADE_TEXT),
+        ("created", KEY_MADE_TEXT),
         ("revoked", "no"),
         ("may sign", "yes"),
         ("algorithm", "ECDSA P-256"),
@@ -542,7 +491,10 @@ fn minimizing_leaves_out_what_others_say() {
     let alice = gpg.make("alice <a@x>", "rsa2048", "never");
     for other in ["bob <b@x>", "carol <c@x>"] {
         let other = gpg.make(other, "rsa2048", "never");
-        gpg.run(&["--local-user", &other, "--quick-sign-key", &alice], b"");
+        gpg.run(
+            &["--yes", "--local-user", &other, "--quick-sign-key", &alice],
+            b"",
+        );
     }
     let key = gpg.export("key", &["--armor", &alice]);
     let out = gpg.path("small");
@@ -677,44 +629,6 @@ fn of_several_signatures_the_one_is_taken_apart_that_a_key_has_made() {
     assert_eq!(json["signed"]["by"], json!(bob));
 }
 
-const SPEC: &str = "Name: hello
-Version: 1
-Release: 1
-Summary: A package to look at
-License: MIT
-BuildArch: noarch
-%description
-It says hello.
-%install
-mkdir -p %{buildroot}/usr/share/hello
-echo hello > %{buildroot}/usr/share/hello/hello
-%files
-/usr/share/hello/hello
-";
-
-impl Gpg {
-    /// rpm with directories of its own.
-    fn rpm(&self, program: &str, arguments: &[&str]) {
-        let home = self.home.display();
-        let define = |what: &str, value: &str| ["--define".to_owned(), format!("{what} {value}")];
-        let output = Command::new(program)
-            .args(define("_topdir", &format!("{home}/rpm")))
-            .args(define("_dbpath", &format!("{home}/db")))
-            .args(define("__gpg", "/usr/bin/gpg"))
-            .args(define("_gpg_path", &format!("{home}")))
-            .args(define(
-                "_gpg_sign_cmd_extra_args",
-                "--batch --pinentry-mode loopback",
-            ))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .expect("rpm is installed");
-        let why = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program} {arguments:?}: {why}");
-    }
-}
-
 /// A header of a package with one entry of bytes.
 fn header(tag: u32, bytes: &[u8]) -> Vec<u8> {
     const BIN: u32 = 7;
@@ -734,28 +648,27 @@ fn packages_are_good_or_told_why_not() {
     let stranger = gpg.make("stranger <s@x>", "rsa2048", "never");
     let key = gpg.export("vendor", &[&vendor]);
     let other_key = gpg.export("stranger", &[&stranger]);
-    let spec = gpg.file("hello.spec", SPEC.as_bytes());
-    gpg.rpm("rpmbuild", &["-bb", &spec]);
-    let package = gpg.path("rpm/RPMS/noarch/hello-1-1.noarch.rpm");
+    let rpm = Rpm { gpg: &gpg };
+    let unsigned = rpm.build();
+    let package = rpm.signed(&unsigned, &vendor, &[]);
+    let [unsigned, package] = [&unsigned, &package].map(|path| path.to_str().unwrap());
     let verify = |key: &str, package: &str| pgp(&["rpm-verify", "--key", key, package]);
 
-    let told = verify(&key, &package).failed();
+    let told = verify(&key, unsigned).failed();
     has(
         &told,
         &["the package's header is not signed", "rpmsign --addsign"],
     );
-    let name = format!("_gpg_name {vendor}");
-    gpg.rpm("rpmsign", &["--define", &name, "--addsign", &package]);
-    let told = verify(&key, &package).fine();
+    let told = verify(&key, package).fine();
     row(&told, "user id", "vendor <v@x>");
     row(&told, "fingerprint", &vendor);
     row(&told, "payload", "verified");
-    let json = pgp(&["rpm-verify", "--key", &key, &package, "--json"]).fine_json();
+    let json = pgp(&["rpm-verify", "--key", &key, package, "--json"]).fine_json();
     assert_eq!(json["payload"], "verified");
     assert_eq!(json["signed"]["by"], json!(vendor));
-    has(&verify(&other_key, &package).failed(), &["not this key's"]);
+    has(&verify(&other_key, package).failed(), &["not this key's"]);
 
-    let mut changed = fs::read(&package).unwrap();
+    let mut changed = fs::read(package).unwrap();
     let end = changed.len();
     changed[end - 20] ^= 1;
     let changed = gpg.file("changed.rpm", &changed);
