@@ -97,6 +97,20 @@ impl Keyring {
     ///
     /// It is no keyring, or is damaged, or one of its keys is longer than [`INPUT_MAX`]. Nothing was added then.
     pub fn add_all(&mut self, bytes: &[u8]) -> Result<Added, Error> {
+        self.add_all_watched(bytes, |_| {})
+    }
+
+    /// The same, and says before each key how many bytes are behind it: a thousand keys may take ten seconds. Those of an armor are counted
+    /// without it.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_all`](Self::add_all).
+    pub fn add_all_watched(
+        &mut self,
+        bytes: &[u8],
+        mut watch: impl FnMut(usize),
+    ) -> Result<Added, Error> {
         let binary = self.reader.binary(bytes, Block::Key)?;
         // The handler says how far each key goes. Where one can begin at all the host knows.
         let fronts = packet::fronts(&binary).filter(|(_, is_key)| *is_key);
@@ -116,6 +130,7 @@ impl Keyring {
             }
             for place in keys {
                 let at = begin.saturating_add(place.at as usize);
+                watch(at);
                 let key = match fronts.binary_search(&at) {
                     Ok(_) => place_of(place, rest).and_then(|bytes| self.read_key(bytes)),
                     Err(_) => Err(Refusal::Reply.into()),

@@ -514,7 +514,13 @@ fn a_keyring_of_several_keys() {
     gpg.make("two", "rsa2048", "sign", "never");
     let ring = gpg.run(&["--export"], &[]);
     let mut keys = keyring();
-    let added = keys.add_all(&ring).unwrap();
+    let mut watched = Vec::new();
+    let added = keys.add_all_watched(&ring, |at| watched.push(at)).unwrap();
+    let fronts = support::packets(&ring).into_iter();
+    let fronts = fronts
+        .filter(|packet| packet.tag == 6)
+        .map(|packet| packet.begin);
+    assert_eq!(watched, fronts.collect::<Vec<_>>());
     assert_eq!(added.added, 2);
     let refused = [(1, Error::Refused(Refusal::KeyUnsupported))];
     assert_eq!(added.refused, refused);

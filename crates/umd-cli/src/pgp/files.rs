@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
 use super::failure::Expected;
-use super::progress::Progress;
+use super::progress::{Progress, Watched};
 
 /// A file, or `-`: the standard input.
 #[derive(Clone, Debug, Serialize)]
@@ -35,7 +35,7 @@ impl fmt::Display for Source {
 }
 
 /// An open [`Source`]. It shows its progress.
-pub(super) type Opened = BufReader<Progress<Box<dyn Read>>>;
+pub(super) type Opened = BufReader<Watched<Box<dyn Read>>>;
 
 impl Source {
     fn is_standard_input(&self) -> bool {
@@ -44,8 +44,11 @@ impl Source {
 
     pub(super) fn open(&self) -> Result<Opened> {
         let (reader, length) = self.reader()?;
-        let progress = Progress::new(reader, &self.to_string(), length);
-        Ok(BufReader::with_capacity(64 << 10, progress))
+        let progress = Progress::new(&self.to_string(), length);
+        Ok(BufReader::with_capacity(
+            64 << 10,
+            Watched::new(reader, progress),
+        ))
     }
 
     /// With its length, where it has one.

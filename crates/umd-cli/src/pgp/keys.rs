@@ -8,6 +8,7 @@ use umd_pgp::{Error, Key, Keyring};
 
 use super::failure::{Expected, Failure, why};
 use super::files::Source;
+use super::progress::Progress;
 
 /// Whose signatures count.
 #[derive(Args)]
@@ -46,7 +47,11 @@ impl Believed {
 
     /// Adds a file's keys, of which one at least has to be believed.
     pub(super) fn add(&mut self, file: &Source, bytes: &[u8]) -> Result<()> {
-        let added = self.keyring.add_all(bytes);
+        let mut progress = Progress::new(&format!("keys of {file}"), Some(bytes.len() as u64));
+        let added = self
+            .keyring
+            .add_all_watched(bytes, |read| progress.at(read as u64));
+        drop(progress);
         let added = added.map_err(|error| why(file, error, Expected::Keys, bytes))?;
         let mut refused = added.refused.into_iter();
         if added.added == 0 {

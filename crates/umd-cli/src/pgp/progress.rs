@@ -9,23 +9,20 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// What takes no longer is not worth showing.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A reader that says how far it is: on the standard error where that is a terminal, and only if it takes some time.
-pub(super) struct Progress<R> {
-    reader: R,
+/// How far something is that is done byte by byte: shown on the standard error where that is a terminal, and only if it takes some time.
+pub(super) struct Progress {
     bar: ProgressBar,
     shown_at: Instant,
     /// Where it will be shown, until it is.
     target: Option<ProgressDrawTarget>,
 }
 
-impl<R: Read> Progress<R> {
-    pub(super) fn new(reader: R, name: &str, length: Option<u64>) -> Self {
-        let target = ProgressDrawTarget::stderr();
-        Self::shown(reader, name, length, PATIENCE, target)
+impl Progress {
+    pub(super) fn new(name: &str, length: Option<u64>) -> Self {
+        Self::shown(name, length, PATIENCE, ProgressDrawTarget::stderr())
     }
 
     fn shown(
-        reader: R,
         name: &str,
         length: Option<u64>,
         patience: Duration,
@@ -41,28 +38,50 @@ impl<R: Read> Progress<R> {
         }
         bar.set_prefix(name.to_owned());
         Self {
-            reader,
             bar,
             shown_at: Instant::now() + patience,
             target: Some(target),
         }
     }
-}
 
-impl<R: Read> Read for Progress<R> {
-    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
-        let length = self.reader.read(room)?;
+    /// So many bytes are done.
+    pub(super) fn at(&mut self, bytes: u64) {
         if let Some(target) = self.target.take_if(|_| Instant::now() >= self.shown_at) {
             self.bar.set_draw_target(target);
         }
-        self.bar.inc(length as u64);
-        Ok(length)
+        self.bar.set_position(bytes);
     }
 }
 
-impl<R> Drop for Progress<R> {
+impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// A reader that says how far it is.
+pub(super) struct Watched<R> {
+    reader: R,
+    read: u64,
+    progress: Progress,
+}
+
+impl<R: Read> Watched<R> {
+    pub(super) fn new(reader: R, progress: Progress) -> Self {
+        Self {
+            reader,
+            read: 0,
+            progress,
+        }
+    }
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let length = self.reader.read(room)?;
+        self.read = self.read.saturating_add(length as u64);
+        self.progress.at(self.read);
+        Ok(length)
     }
 }
 
@@ -119,10 +138,11 @@ mod tests {
         let terminal = Terminal::default();
         let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
         let data = vec![7; 4096];
-        let mut progress = Progress::shown(&data[..], "big.iso", length, patience, target);
+        let progress = Progress::shown("big.iso", length, patience, target);
+        let mut watched = Watched::new(&data[..], progress);
         let mut read = Vec::new();
-        progress.read_to_end(&mut read).unwrap();
-        drop(progress);
+        watched.read_to_end(&mut read).unwrap();
+        drop(watched);
         assert_eq!(read, data);
         let text = terminal.0.lock().unwrap();
         text.clone()
