@@ -5,91 +5,48 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::{Output, umd};
+use common::{Output, umd, umd_from};
 use serde_json::{Value, json};
+use umd_pgp_testkit::Rpm;
 
-const EBADMSG: i32 = 74;
-const EKEYEXPIRED: i32 = 127;
-const EKEYREVOKED: i32 = 128;
-const EKEYREJECTED: i32 = 129;
+const EBADMSG: (i32, &str) = (74, "EBADMSG");
+const EKEYEXPIRED: (i32, &str) = (127, "EKEYEXPIRED");
+const EKEYREVOKED: (i32, &str) = (128, "EKEYREVOKED");
+const EKEYREJECTED: (i32, &str) = (129, "EKEYREJECTED");
 
 /// When keys and signatures are made.
-const MADE: u64 = 1_700_000_000;
+const KEY_MADE_TEXT: &str = "2023-11-14 21:56:40 UTC";
+const MADE: u64 = umd_pgp_testkit::NOW;
 const MADE_TEXT: &str = "2023-11-14 22:13:20 UTC";
 
 const DATA: &[u8] = b"what was signed\n";
 
 /// GnuPG in a home of its own, in which the test's files are as well.
-struct Gpg {
-    home: PathBuf,
+struct Gpg(umd_pgp_testkit::Gpg);
+
+impl std::ops::Deref for Gpg {
+    type Target = umd_pgp_testkit::Gpg;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Gpg {
     fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // Its agent has a socket in there, whose name may not be long.
-        let home = PathBuf::from(format!("/tmp/umd-cli-{}-{number}", std::process::id()));
-        fs::create_dir(&home).unwrap();
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).unwrap();
-        Self { home }
-    }
-
-    /// Runs gpg, which must succeed; what it says to its standard output.
-    fn run(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-        let mut child = Command::new("gpg")
-            .arg("--homedir")
-            .arg(&self.home)
-            .args(["--batch", "--quiet", "--yes"])
-            .args(["--pinentry-mode", "loopback", "--passphrase", ""])
-            .arg(format!("--faked-system-time={MADE}!"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("gpg is installed");
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        let why = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "gpg {arguments:?}: {why}");
-        output.stdout
+        Self(umd_pgp_testkit::Gpg::default())
     }
 
     /// Makes a key that signs; its fingerprint.
     fn make(&self, user_id: &str, algorithm: &str, expires: &str) -> String {
-        self.run(
-            &["--quick-gen-key", user_id, algorithm, "sign", expires],
-            b"",
-        );
-        let listing = self.run(
-            &["--with-colons", "--list-keys", &format!("={user_id}")],
-            b"",
-        );
-        let listing = String::from_utf8(listing).unwrap();
-        let line = listing.lines().find(|line| line.starts_with("fpr:"));
-        line.unwrap().split(':').nth(9).unwrap().to_owned()
-    }
-
-    /// Revokes a key with the certificate that was made with it.
-    fn revoke(&self, fingerprint: &str) {
-        let path = self
-            .home
-            .join(format!("openpgp-revocs.d/{fingerprint}.rev"));
-        let certificate = fs::read_to_string(path).unwrap();
-        // A colon in front keeps people from using it by accident.
-        let certificate = certificate.replace(":-----BEGIN", "-----BEGIN");
-        self.run(&["--import"], certificate.as_bytes());
+        self.0.make(user_id, algorithm, "sign", expires)
     }
 
     fn path(&self, name: &str) -> String {
-        self.home.join(name).to_str().unwrap().to_owned()
+        self.home().join(name).to_str().unwrap().to_owned()
     }
 
     fn file(&self, name: &str, bytes: &[u8]) -> String {
@@ -112,19 +69,13 @@ impl Gpg {
     }
 }
 
-impl Drop for Gpg {
-    fn drop(&mut self) {
-        let _ = Command::new("gpgconf")
-            .arg("--homedir")
-            .arg(&self.home)
-            .args(["--kill", "gpg-agent"])
-            .status();
-        let _ = fs::remove_dir_all(&self.home);
-    }
-}
-
 fn pgp(arguments: &[&str]) -> Output {
     umd(&[&["pgp"], arguments].concat())
+}
+
+/// With this file as the standard input.
+fn from(file: &str, arguments: &[&str]) -> Output {
+    umd_from(file, &[&["pgp"], arguments].concat())
 }
 
 fn has(text: &str, words: &[&str]) {
@@ -197,9 +148,11 @@ fn what_is_not_signed_so_that_it_counts_is_told_with_its_reason() {
     let other = gpg.file("other", b"something else\n");
     let sign = |name: &str, key: &str| gpg.sign(name, key, &[]);
     let by_alice = sign("alice.sig", &alice);
+    let weak = gpg.sign("weak.sig", &alice, &["--digest-algo", "SHA1"]);
     let by_old = sign("old.sig", &old);
     let by_revoked = sign("revoked.sig", &revoked);
     let by_mallory = sign("mallory.sig", &mallory);
+    let before = gpg.export("before", &[&revoked]);
     gpg.revoke(&revoked);
     let keys = gpg.export("keys", &[&alice, &old, &revoked]);
     // The last byte of the signature's number.
@@ -208,22 +161,38 @@ fn what_is_not_signed_so_that_it_counts_is_told_with_its_reason() {
     let forged = gpg.file("forged.sig", &forged);
     let inline = gpg.run(&["--local-user", &alice, "--sign"], DATA);
     let inline = gpg.file("inline", &inline);
-    for (signature, file, errno, words) in [
+    // What is no signature is named, else what it is over.
+    let blamed = |signature, file| match [&data, &keys].contains(&signature) {
+        true => signature,
+        false => file,
+    };
+    for (signature, file, (errno, name), words) in [
         (&forged, &data, EKEYREJECTED, "not this key's"),
         (&by_alice, &other, EKEYREJECTED, "was changed"),
         (&by_mallory, &data, EKEYREJECTED, "its key was not given"),
+        (&weak, &data, EKEYREJECTED, "--digest-algo SHA256"),
         (&by_old, &data, EKEYEXPIRED, "the key has expired"),
         (&by_revoked, &data, EKEYREVOKED, "the key has been revoked"),
-        (&data, &data, EBADMSG, "gpg --detach-sign"),
+        (&data, &other, EBADMSG, "gpg --detach-sign"),
         (&keys, &data, EBADMSG, "gpg --detach-sign"),
     ] {
         let arguments = ["verify", "--key", &keys, signature, file];
         let told = pgp(&arguments).failed();
-        has(&told, &[words, &format!("os error {errno}"), file]);
+        has(
+            &told,
+            &[words, &format!("({name})"), blamed(signature, file)],
+        );
         let json = pgp(&[&arguments[..], &["--json"]].concat()).failed_json();
         assert_eq!(json["error"]["errno"], errno, "{json:#}");
         assert_eq!(json["signed"], Value::Null);
     }
+    // A copy from before the revocation makes no difference, where it was known.
+    for copies in [[&keys, &before], [&before, &keys]] {
+        let [one, other] = copies;
+        let arguments = ["verify", "--key", one, "--key", other, &by_revoked, &data];
+        has(&pgp(&arguments).failed(), &["the key has been revoked"]);
+    }
+    pgp(&["verify", "--key", &before, &by_revoked, &data]).fine();
     // Compressed, and no detached signature anyway.
     let told = pgp(&["verify", "--key", &keys, &inline, &data]).failed();
     has(&told, &["gpg --detach-sign"]);
@@ -270,6 +239,170 @@ fn wrong_keys_files_and_command_lines_are_told() {
 }
 
 #[test]
+fn a_file_that_is_not_what_it_should_be_is_told_with_what_would_be_right() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "rsa2048", "never");
+    let bob = gpg.make("bob <b@x>", "ed25519", "never");
+    let key = gpg.export("key", &[&alice]);
+    let ring = gpg.export("ring", &[&alice, &bob]);
+    let data = gpg.file("data", DATA);
+    let signature = gpg.sign("sig", &alice, &["--armor"]);
+    let secret = gpg.run(&["--armor", "--export-secret-keys", &alice], b"");
+    let secret = gpg.file("secret", &secret);
+    let empty = gpg.file("empty", b"");
+    let binary = gpg.file("binary", b"\x7fELF\x02\x01\x01");
+    let directory = gpg.path("openpgp-revocs.d");
+    // A photo of 17 MiB.
+    const LENGTH: u32 = 17 << 20;
+    let mut long = fs::read(&key).unwrap();
+    long.extend([0xd1, 0xff]);
+    long.extend(LENGTH.to_be_bytes());
+    long.resize(long.len() + LENGTH as usize, 0);
+    let long = gpg.file("long", &long);
+    let damaged = fs::read(&key).unwrap();
+    let damaged = gpg.file("damaged", &damaged[..damaged.len() - 1]);
+    let prefix = gpg.path("parts");
+
+    let of_keys = [
+        ("/nowhere", "cannot read /nowhere: No such file"),
+        (&directory, "cannot read"),
+        (&directory, "it is a directory"),
+        (&empty, "is empty; a key is what `gpg --export` writes"),
+        (&secret, "it begins as a secret key does"),
+        (&binary, "a key is what `gpg --export` writes"),
+        (&signature, "it begins as a signature does"),
+        (&long, "at most 16 MiB"),
+        (&damaged, "it is damaged"),
+    ];
+    for (file, words) in of_keys {
+        for arguments in [
+            &["show", file][..],
+            &["verify", "--key", &key, "--key", file, &signature, &data],
+            &["rpm-verify", "--key", file, &data],
+            &["split", "--key", file, &signature, &data, "-o", &prefix],
+        ] {
+            has(&pgp(arguments).failed(), &[file, words]);
+        }
+    }
+    has(&pgp(&["minimize", &long]).failed(), &["more than 16 MiB"]);
+    let told = pgp(&["minimize", &ring]).failed();
+    has(&told, &["more than one key", "gpg --export FINGERPRINT"]);
+
+    for (file, words) in [
+        ("/nowhere", "No such file"),
+        (&directory, "it is a directory"),
+        (
+            &empty,
+            "is empty; a signature is what `gpg --detach-sign` writes",
+        ),
+        (&long, "more than 16 MiB"),
+        (&key, "it begins as a public key does"),
+    ] {
+        let told = pgp(&["verify", "--key", &key, file, &data]).failed();
+        has(&told, &[file, words]);
+        let told = pgp(&["split", file, &data, "-o", &prefix]).failed();
+        has(&told, &[file, words]);
+    }
+    let swapped = pgp(&["verify", "--key", &key, &data, &signature]).failed();
+    has(
+        &swapped,
+        &["sig begins as one does: the signature comes first"],
+    );
+    for (file, words) in [
+        ("/nowhere", "No such file"),
+        (&directory, "it is a directory"),
+    ] {
+        let told = pgp(&["verify", "--key", &key, &signature, file]).failed();
+        has(&told, &[file, words]);
+        let told = pgp(&["rpm-verify", "--key", &key, file]).failed();
+        has(&told, &[file, words]);
+    }
+    let told = pgp(&["verify", "--key", &key, &signature, "/proc/self/mem"]).failed();
+    has(&told, &["/proc/self/mem: the data cannot be read", "EIO"]);
+    for (file, words) in [
+        (&empty, "a package is what `rpmbuild` writes"),
+        (&data, "a package is what `rpmbuild` writes"),
+        (&key, "it begins as a public key does"),
+    ] {
+        let told = pgp(&["rpm-verify", "--key", &key, file]).failed();
+        has(&told, &[file, words]);
+    }
+    assert!(!Path::new(&format!("{prefix}.digest")).exists());
+}
+
+#[test]
+fn the_standard_input_is_one_of_the_files() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "rsa2048", "never");
+    let key = gpg.export("key", &[&alice]);
+    let data = gpg.file("data", DATA);
+    let signature = gpg.sign("sig", &alice, &[]);
+    let prefix = gpg.path("parts");
+    for (arguments, input) in [
+        (&["verify", "--key", &key, &signature, "-"][..], &data),
+        (&["verify", "--key", &key, "-", &data], &signature),
+        (&["verify", "--key", "-", &signature, &data], &key),
+        (&["show", "-"], &key),
+        (&["minimize", "-", "-o", &gpg.path("small")], &key),
+        (
+            &["split", "--key", &key, &signature, "-", "-o", &prefix],
+            &data,
+        ),
+    ] {
+        let told = from(input, arguments).fine();
+        assert!(!told.is_empty());
+    }
+    let told = from(&data, &["verify", "--key", &key, &signature, "-"]).fine();
+    has(&told, &["the standard input: good signature"]);
+    let json = from(&data, &["verify", "--key", &key, &signature, "-", "--json"]).fine_json();
+    assert_eq!(json["file"], "-");
+    let told = from(&data, &["verify", "--key", &key, "-", "-"]).failed();
+    has(&told, &["one of the files only"]);
+    let told = from(&signature, &["show", "-"]).failed();
+    has(
+        &told,
+        &["the standard input: this does not begin as it should"],
+    );
+    let told = from(&data, &["rpm-verify", "--key", &key, "-"]).failed();
+    has(&told, &["the standard input", "rpmbuild"]);
+}
+
+#[test]
+fn data_need_not_fit_into_memory() {
+    const LENGTH: u64 = 1 << 30;
+    // In KiB, of addresses: what the process has mapped counts, whether it is used or not.
+    const MOST: u64 = LENGTH / 2 / 1024;
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "ed25519", "never");
+    let key = gpg.export("key", &[&alice]);
+    let data = gpg.path("data");
+    fs::File::create(&data).unwrap().set_len(LENGTH).unwrap();
+    let signature = gpg.run(
+        &[
+            "--digest-algo",
+            "SHA256",
+            "--local-user",
+            &alice,
+            "--detach-sign",
+            "--output",
+            "-",
+            &data,
+        ],
+        b"",
+    );
+    let signature = gpg.file("sig", &signature);
+    let umd = env!("CARGO_BIN_EXE_umd");
+    let script = format!("ulimit -v {MOST} && exec \"$0\" pgp \"$@\"");
+    let output = Command::new("sh")
+        .args([
+            "-c", &script, umd, "verify", "--key", &key, &signature, &data,
+        ])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
 fn a_key_is_shown_with_all_that_is_believed_of_it() {
     let gpg = Gpg::new();
     let alice = gpg.make("alice <a@x>", "rsa2048", "2090-01-01");
@@ -280,7 +413,10 @@ fn a_key_is_shown_with_all_that_is_believed_of_it() {
     let old = gpg.make("old <o@x>", "ed25519", "2023-12-01");
     let revoked = gpg.make("revoked <r@x>", "nistp384", "never");
     gpg.revoke(&revoked);
-    gpg.run(&["--local-user", &old, "--quick-sign-key", &alice], b"");
+    gpg.run(
+        &["--yes", "--local-user", &old, "--quick-sign-key", &alice],
+        b"",
+    );
     let key = gpg.export("alice", &[&alice]);
     let told = pgp(&["show", &key]).fine();
     for (name, value) in [
@@ -288,7 +424,7 @@ fn a_key_is_shown_with_all_that_is_believed_of_it() {
         ("fingerprint", &alice[..]),
         ("key id", &alice[24..]),
         ("algorithm", "RSA 2048"),
-        ("created", MADE_TEXT),
+        ("created", KEY_MADE_TEXT),
         ("revoked", "no"),
         ("may sign", "yes"),
         ("algorithm", "ECDSA P-256"),
@@ -344,7 +480,7 @@ fn a_key_is_shown_with_all_that_is_believed_of_it() {
         &["key 0 was not taken: no self-signature", "old <o@x>"],
     );
     let json = pgp(&["show", &both, "--json"]).found_json();
-    assert_eq!(json["refused_keys"][0]["error"]["errno"], EKEYREJECTED);
+    assert_eq!(json["refused_keys"][0]["error"]["errno"], EKEYREJECTED.0);
     let bare = gpg.file("bare", &bare[..length]);
     has(&pgp(&["show", &bare]).failed(), &["no self-signature"]);
 }
@@ -355,7 +491,10 @@ fn minimizing_leaves_out_what_others_say() {
     let alice = gpg.make("alice <a@x>", "rsa2048", "never");
     for other in ["bob <b@x>", "carol <c@x>"] {
         let other = gpg.make(other, "rsa2048", "never");
-        gpg.run(&["--local-user", &other, "--quick-sign-key", &alice], b"");
+        gpg.run(
+            &["--yes", "--local-user", &other, "--quick-sign-key", &alice],
+            b"",
+        );
     }
     let key = gpg.export("key", &["--armor", &alice]);
     let out = gpg.path("small");
@@ -386,6 +525,20 @@ fn minimizing_leaves_out_what_others_say() {
     assert!(output.status.success());
     assert_eq!(output.stdout, small);
     has(&String::from_utf8_lossy(&output.stderr), &["2 signatures"]);
+    // A terminal has nothing.
+    let output = Command::new("script")
+        .args([
+            "-qec",
+            &format!("{} pgp minimize {key}", env!("CARGO_BIN_EXE_umd")),
+            "/dev/null",
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .expect("script is installed");
+    has(
+        &String::from_utf8_lossy(&output.stdout),
+        &["nothing for a terminal"],
+    );
 
     let ring = gpg.export("ring", &[]);
     has(
@@ -423,7 +576,8 @@ fn a_signature_is_taken_apart_into_new_files() {
     let (digest, raw) = (gpg.path("digest"), gpg.path("raw"));
     let json = pgp(&["split", &by_bob, &data, &digest, &raw, "--json"]).fine_json();
     let expected = json!({
-        "digest": &digest, "rawsig": &raw, "hash": "sha512", "encoding": "x962"
+        "digest": &digest, "rawsig": &raw, "hash": "sha512", "encoding": "x962",
+        "number": 0, "signatures": 1, "signed": null
     });
     assert_eq!(json, expected);
     assert_eq!(fs::read(&digest).unwrap().len(), 64);
@@ -451,42 +605,28 @@ fn a_signature_is_taken_apart_into_new_files() {
     assert!(!Path::new(&format!("{fresh}.digest")).exists());
 }
 
-const SPEC: &str = "Name: hello
-Version: 1
-Release: 1
-Summary: A package to look at
-License: MIT
-BuildArch: noarch
-%description
-It says hello.
-%install
-mkdir -p %{buildroot}/usr/share/hello
-echo hello > %{buildroot}/usr/share/hello/hello
-%files
-/usr/share/hello/hello
-";
-
-impl Gpg {
-    /// rpm with directories of its own.
-    fn rpm(&self, program: &str, arguments: &[&str]) {
-        let home = self.home.display();
-        let define = |what: &str, value: &str| ["--define".to_owned(), format!("{what} {value}")];
-        let output = Command::new(program)
-            .args(define("_topdir", &format!("{home}/rpm")))
-            .args(define("_dbpath", &format!("{home}/db")))
-            .args(define("__gpg", "/usr/bin/gpg"))
-            .args(define("_gpg_path", &format!("{home}")))
-            .args(define(
-                "_gpg_sign_cmd_extra_args",
-                "--batch --pinentry-mode loopback",
-            ))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .expect("rpm is installed");
-        let why = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program} {arguments:?}: {why}");
-    }
+#[test]
+fn of_several_signatures_the_one_is_taken_apart_that_a_key_has_made() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "rsa2048", "never");
+    let bob = gpg.make("bob <b@x>", "nistp256", "never");
+    let bob_key = gpg.export("b", &[&bob]);
+    let data = gpg.file("data", DATA);
+    let by = |key: &str| fs::read(gpg.sign("sig", key, &["--digest-algo", "SHA256"])).unwrap();
+    let both = gpg.file("both.sig", &[by(&alice), by(&bob)].concat());
+    let prefix = |name: &str| gpg.path(name);
+    let told = pgp(&["split", &both, &data, "-o", &prefix("first")]).fine();
+    has(&told, &["# signature 1 of 2\nkeyctl", "enc=pkcs1"]);
+    let arguments = ["split", "--key", &bob_key, &both, &data];
+    let told = pgp(&[&arguments[..], &["-o", &prefix("bob")]].concat()).fine();
+    has(&told, &["# signature 2 of 2\nkeyctl", "enc=x962"]);
+    let json = ["-o", &prefix("json"), "--json"];
+    let json = pgp(&[&arguments[..], &json].concat()).fine_json();
+    assert_eq!(
+        (&json["number"], &json["signatures"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(json["signed"]["by"], json!(bob));
 }
 
 /// A header of a package with one entry of bytes.
@@ -508,28 +648,27 @@ fn packages_are_good_or_told_why_not() {
     let stranger = gpg.make("stranger <s@x>", "rsa2048", "never");
     let key = gpg.export("vendor", &[&vendor]);
     let other_key = gpg.export("stranger", &[&stranger]);
-    let spec = gpg.file("hello.spec", SPEC.as_bytes());
-    gpg.rpm("rpmbuild", &["-bb", &spec]);
-    let package = gpg.path("rpm/RPMS/noarch/hello-1-1.noarch.rpm");
+    let rpm = Rpm { gpg: &gpg };
+    let unsigned = rpm.build();
+    let package = rpm.signed(&unsigned, &vendor, &[]);
+    let [unsigned, package] = [&unsigned, &package].map(|path| path.to_str().unwrap());
     let verify = |key: &str, package: &str| pgp(&["rpm-verify", "--key", key, package]);
 
-    let told = verify(&key, &package).failed();
+    let told = verify(&key, unsigned).failed();
     has(
         &told,
         &["the package's header is not signed", "rpmsign --addsign"],
     );
-    let name = format!("_gpg_name {vendor}");
-    gpg.rpm("rpmsign", &["--define", &name, "--addsign", &package]);
-    let told = verify(&key, &package).fine();
+    let told = verify(&key, package).fine();
     row(&told, "user id", "vendor <v@x>");
     row(&told, "fingerprint", &vendor);
     row(&told, "payload", "verified");
-    let json = pgp(&["rpm-verify", "--key", &key, &package, "--json"]).fine_json();
+    let json = pgp(&["rpm-verify", "--key", &key, package, "--json"]).fine_json();
     assert_eq!(json["payload"], "verified");
     assert_eq!(json["signed"]["by"], json!(vendor));
-    has(&verify(&other_key, &package).failed(), &["not this key's"]);
+    has(&verify(&other_key, package).failed(), &["not this key's"]);
 
-    let mut changed = fs::read(&package).unwrap();
+    let mut changed = fs::read(package).unwrap();
     let end = changed.len();
     changed[end - 20] ^= 1;
     let changed = gpg.file("changed.rpm", &changed);
@@ -538,7 +677,7 @@ fn packages_are_good_or_told_why_not() {
         &["the payload is not what the header says"],
     );
     let json = pgp(&["rpm-verify", "--key", &key, &changed, "--json"]).failed_json();
-    assert_eq!(json["error"]["errno"], EKEYREJECTED);
+    assert_eq!(json["error"]["errno"], EKEYREJECTED.0);
     let told = verify(&key, &key).failed();
     has(&told, &["rpmbuild"]);
 }

@@ -14,6 +14,8 @@ pub enum Error {
     NoKeys,
     /// It could not be read: the handler has died, or was too late, or there is none.
     Handler(umd::Error),
+    /// The data that were signed cannot be read.
+    Read(std::io::ErrorKind),
     /// There is no driver.
     Driver(umd::BuildError),
 }
@@ -27,7 +29,7 @@ impl Error {
             Self::Refused(refusal) => refusal.errno().get().cast_signed(),
             Self::NoKeys => ENOKEY,
             Self::Handler(error) => error.errno(),
-            Self::Driver(_) => EIO,
+            Self::Read(_) | Self::Driver(_) => EIO,
         }
     }
 }
@@ -50,6 +52,7 @@ impl fmt::Display for Error {
             Self::Refused(refusal) => f.write_str(refusal.sentence()),
             Self::NoKeys => f.write_str("there is no key to verify with"),
             Self::Handler(error) => write!(f, "the handler has not answered: {error}"),
+            Self::Read(kind) => write!(f, "the data cannot be read: {kind}"),
             Self::Driver(error) => write!(f, "there is no driver: {error}"),
         }
     }

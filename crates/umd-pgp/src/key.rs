@@ -10,7 +10,7 @@ use std::fmt::Write;
 pub struct Key {
     /// The key that vouches for all else.
     pub primary: PublicKey,
-    /// Subkeys that sign, or did. Each agrees to be its primary key's.
+    /// Subkeys that sign, or did. Each one that is still good agrees to be its primary key's.
     pub subkeys: Vec<PublicKey>,
     /// The user id to call it by, as its owner has written it.
     pub user_id: Option<Vec<u8>>,
@@ -51,6 +51,22 @@ impl Key {
         }
     }
 
+    /// Revokes what an earlier copy of this key said was revoked.
+    pub(crate) fn keep_revocations(&mut self, earlier: &Self) {
+        if earlier.primary.state.revoked {
+            self.primary.state.revoked = true;
+            self.subkeys.iter_mut().for_each(PublicKey::revoke_subkey);
+        }
+        for revoked in earlier.subkeys.iter().filter(|key| key.state.revoked) {
+            let mut own = self.subkeys.iter_mut();
+            match own.find(|own| own.fingerprint == revoked.fingerprint) {
+                Some(own) => own.revoke_subkey(),
+                // The copy after this one may have it again.
+                None => self.subkeys.push(revoked.clone()),
+            }
+        }
+    }
+
     /// What to call it: its user id, or its fingerprint where there is none.
     pub fn name(&self) -> Cow<'_, str> {
         match &self.user_id {
@@ -76,6 +92,12 @@ impl PublicKey {
             fingerprint: public.fingerprint,
             state,
         }
+    }
+
+    fn revoke_subkey(&mut self) {
+        self.state.revoked = true;
+        // As with any subkey that is not good any more.
+        self.state.signs = false;
     }
 
     /// The fingerprint in hexadecimal.

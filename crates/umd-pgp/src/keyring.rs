@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Keys, and what they have signed.
 
+use crate::claims::{Claim, Claims, Feed, read_all};
 use crate::crypto::RustCrypto;
 use crate::error::Error;
 use crate::key::{Key, PublicKey};
 use crate::reader::Reader;
-use pgp_proto::{Block, Cleartext, Detached, INPUT_MAX, Place, Request, Ring, Signatures};
+use pgp_proto::{Block, Cleartext, Detached, INPUT_MAX, Place, Request, Ring};
 use pgp_rules::key::SUBKEYS_MAX;
-use pgp_rules::{Refusal, Signature, Verified, data, key, packet, text};
+use pgp_rules::{Refusal, Verified, data, key, packet, text};
+use std::io::Read;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Keys to verify signatures with, and the handler that reads both.
@@ -76,7 +78,9 @@ impl Keyring {
         &self.keys
     }
 
-    /// Adds one key, in an armor or as it is.
+    /// Adds one key, in an armor or as it is. A copy of a key that is there takes its place, but for revocations: a key or subkey that
+    /// was revoked once stays revoked in this keyring, whatever a copy from before does not know. All else (user id, expiry, what it is for,
+    /// other subkeys) is as the copy says that was added last, be it the older one.
     ///
     /// # Errors
     ///
@@ -87,38 +91,63 @@ impl Keyring {
         Ok(self.keep(key))
     }
 
-    /// Adds the keys of a keyring, in an armor or as they are, those that are believed.
+    /// Adds the keys of a keyring, in an armor or as they are, those that are believed; each as by [`add`](Self::add).
     ///
     /// # Errors
     ///
-    /// It is no keyring.
+    /// It is no keyring, or is damaged, or one of its keys is longer than [`INPUT_MAX`]. Nothing was added then.
     pub fn add_all(&mut self, bytes: &[u8]) -> Result<Added, Error> {
+        self.add_all_watched(bytes, |_| {})
+    }
+
+    /// The same, and says before each key how many bytes are behind it: a thousand keys may take ten seconds. Those of an armor are counted
+    /// without it.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_all`](Self::add_all).
+    pub fn add_all_watched(
+        &mut self,
+        bytes: &[u8],
+        mut watch: impl FnMut(usize),
+    ) -> Result<Added, Error> {
         let binary = self.reader.binary(bytes, Block::Key)?;
         // The handler says how far each key goes. Where one can begin at all the host knows.
         let fronts = packet::fronts(&binary).filter(|(_, is_key)| *is_key);
         let fronts: Vec<usize> = fronts.map(|(at, _)| at).collect();
         let mut rest = &binary[..];
-        let (mut added, mut number) = (Added::default(), 0);
+        let (mut believed, mut refused, mut number) = (Vec::new(), Vec::new(), 0);
         while !rest.is_empty() {
             let (keys, next) = self.front(rest)?;
+            let begin = binary.len() - rest.len();
+            let end = begin.saturating_add(next);
+            if end < binary.len() && fronts.binary_search(&end).is_err() {
+                // The last one goes on behind what can be read at once; or the handler says so.
+                return Err(match next {
+                    INPUT_MAX => Refusal::TooLong.into(),
+                    _ => Refusal::Reply.into(),
+                });
+            }
             for place in keys {
-                let at = (binary.len() - rest.len()).saturating_add(place.at as usize);
+                let at = begin.saturating_add(place.at as usize);
+                watch(at);
                 let key = match fronts.binary_search(&at) {
                     Ok(_) => place_of(place, rest).and_then(|bytes| self.read_key(bytes)),
                     Err(_) => Err(Refusal::Reply.into()),
                 };
                 match key {
-                    Ok(key) => {
-                        self.keep(key);
-                        added.added += 1;
-                    }
-                    Err(error) => added.refused.push((number, error)),
+                    Ok(key) => believed.push(key),
+                    Err(error) => refused.push((number, error)),
                 }
                 number += 1;
             }
             rest = rest.get(next..).unwrap_or(&[]);
         }
-        Ok(added)
+        let added = believed.len();
+        for key in believed {
+            self.keep(key);
+        }
+        Ok(Added { added, refused })
     }
 
     /// The keys at the front of a keyring, and where to go on behind them.
@@ -127,7 +156,11 @@ impl Keyring {
         let reply = self.reader.ask(Request::Ring, piece)?;
         let keys = Ring::decode(&reply, piece.len()).map_err(|_| Refusal::Reply)?;
         let mut keys: Vec<Place> = keys.keys().collect();
-        let last = *keys.last().ok_or(Refusal::Cut)?;
+        let cut = match piece.len() < ring.len() {
+            true => Refusal::TooLong,
+            false => Refusal::Cut,
+        };
+        let last = *keys.last().ok_or(cut)?;
         let mut next = last.end() as usize;
         // There may be more of the last one in the next piece.
         if next < ring.len() && keys.len() > 1 {
@@ -143,8 +176,18 @@ impl Keyring {
     ///
     /// Nobody in this keyring has, or not so that it counts.
     pub fn verify(&self, signature: &[u8], data: &[u8]) -> Result<Signed<'_>, Error> {
+        self.verify_reader(signature, data)
+    }
+
+    /// The same with data that are not in memory: a file, or what comes out of a pipe. They are read once, 64 KiB at a time, from where the
+    /// reader is to its end.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify); or the data cannot be read.
+    pub fn verify_reader(&self, signature: &[u8], data: impl Read) -> Result<Signed<'_>, Error> {
         let binary = self.reader.binary(signature, Block::Signature)?;
-        self.verify_binary(&binary, |feed| feed(data))
+        self.verify_binary(&binary, |feed| read_all(data, feed))
     }
 
     /// Who has signed this message, and what does it say? It may be in an armor.
@@ -158,7 +201,8 @@ impl Keyring {
         let message =
             pgp_proto::Message::decode(&reply, binary.len()).map_err(|_| Refusal::Reply)?;
         let data = place_of(message.literal.data, &binary)?;
-        let signed = self.any(message.signatures, &binary, &|feed| feed(data))?;
+        let claims = Claims::new(message.signatures, &binary, |feed| feed(data))?;
+        let signed = claims.first(|claim| self.by_any(claim))?;
         let data = data.to_vec();
         Ok(Message { signed, data })
     }
@@ -195,60 +239,35 @@ impl Keyring {
         Ok(Key::new(&key, &room))
     }
 
-    fn keep(&mut self, key: Key) -> &Key {
+    fn keep(&mut self, mut key: Key) -> &Key {
         let known = |other: &Key| other.primary.fingerprint == key.primary.fingerprint;
         let place = self.keys.iter().position(known);
+        if let Some(known) = place.and_then(|place| self.keys.get(place)) {
+            key.keep_revocations(known);
+        }
         let place = place.unwrap_or(self.keys.len());
         self.keys
             .splice(place..self.keys.len().min(place + 1), [key]);
         &self.keys[place]
     }
 
-    pub(crate) fn verify_binary(
+    pub(crate) fn verify_binary<E: Into<Error>>(
         &self,
         signatures: &[u8],
-        over: impl Fn(Feed<'_>) -> Result<(), Refusal>,
+        over: impl FnOnce(Feed<'_>) -> Result<(), E>,
     ) -> Result<Signed<'_>, Error> {
         let reply = self.reader.ask(Request::Signature, signatures)?;
         let detached = Detached::decode(&reply, signatures.len()).map_err(|_| Refusal::Reply)?;
-        self.any(detached.signatures, signatures, &over)
-    }
-
-    /// The first signature that is good; else why the first is not.
-    fn any(
-        &self,
-        signatures: Signatures<'_>,
-        input: &[u8],
-        over: &dyn Fn(Feed<'_>) -> Result<(), Refusal>,
-    ) -> Result<Signed<'_>, Error> {
-        let mut why = None;
-        for claim in signatures {
-            let issuer = claim.issuer.and_then(|issuer| issuer.of(input));
-            let result = place_of(claim.object.body, input)
-                .and_then(|body| Ok(data::signature(body)?))
-                .and_then(|signature| self.by_any(&signature, issuer, over));
-            match result {
-                Ok(signed) => return Ok(signed),
-                Err(error) => why = why.or(Some(error)),
-            }
-        }
-        Err(why.unwrap_or(Refusal::Reply.into()))
+        let claims = Claims::new(detached.signatures, signatures, over)?;
+        claims.first(|claim| self.by_any(claim))
     }
 
     /// Keys that the signature names are tried first. That it names them is not believed, so the others are as well.
-    fn by_any(
-        &self,
-        signature: &Signature<'_>,
-        issuer: Option<&[u8]>,
-        over: &dyn Fn(Feed<'_>) -> Result<(), Refusal>,
-    ) -> Result<Signed<'_>, Error> {
-        let mut hashing = signature.hashing(&RustCrypto)?;
-        over(&mut |bytes| hashing.update(bytes))?;
-        let hashed = hashing.finish()?;
+    pub(crate) fn by_any(&self, claim: &Claim<'_>) -> Result<Signed<'_>, Error> {
         if self.keys.is_empty() {
             return Err(Error::NoKeys);
         }
-        let is_named = |by: &PublicKey| issuer.is_some_and(|issuer| by.is_named(issuer));
+        let is_named = |by: &PublicKey| claim.issuer.is_some_and(|issuer| by.is_named(issuer));
         let keys = |named: bool| {
             let all = self.keys.iter();
             all.flat_map(|key| {
@@ -258,7 +277,7 @@ impl Keyring {
             .filter(move |(_, _, (_, by))| is_named(by) == named)
         };
         let keys = keys(true).chain(keys(false));
-        let ((key, by), verified) = data::check_any(&hashed, keys, &RustCrypto, self.now())?;
+        let ((key, by), verified) = data::check_any(&claim.hashed, keys, &RustCrypto, self.now())?;
         Ok(Signed { key, by, verified })
     }
 
@@ -268,9 +287,6 @@ impl Keyring {
             .map_or(0, |since| since.as_secs())
     }
 }
-
-/// What takes the data that a signature is over, piece by piece.
-pub(crate) type Feed<'f> = &'f mut dyn FnMut(&[u8]) -> Result<(), Refusal>;
 
 pub(crate) fn place_of(place: Place, input: &[u8]) -> Result<&[u8], Error> {
     place.of(input).ok_or(Refusal::Reply.into())

@@ -4,8 +4,9 @@
 
 mod support;
 
+use std::io::{self, Read};
 use support::{Gpg, Listing, NOW, keyring};
-use umd_pgp::{Error, Refusal};
+use umd_pgp::{Error, Key, Keyring, Refusal};
 
 const TEXT: &[u8] = b"one\ntwo  \n- three\n\nfour\n";
 
@@ -258,6 +259,202 @@ fn a_subkey_that_was_revoked_stays_so() {
     );
 }
 
+/// What a keyring has of a key when these copies were added one after the other.
+fn added(copies: &[&[u8]]) -> (Keyring, Key) {
+    let mut keys = keyring();
+    for copy in copies {
+        keys.add(copy).unwrap();
+    }
+    let [key] = keys.keys() else {
+        panic!("copies of one key")
+    };
+    let key = key.clone();
+    (keys, key)
+}
+
+#[test]
+fn a_revocation_is_not_forgotten() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("revoked at last", "ed25519", "sign", "never");
+    let young = gpg.export(&fingerprint);
+    gpg.add_subkey(&fingerprint, "ed25519", "sign", "never");
+    let sign = |key: &str| {
+        let user = format!("{key}!");
+        gpg.run(&["--local-user", &user, "--detach-sign"], TEXT)
+    };
+    let subkey = Gpg::listing(&gpg.export(&fingerprint)).subkeys[0].clone();
+    let signatures = [sign(&fingerprint), sign(&subkey.fingerprint)];
+    let before = gpg.export(&fingerprint);
+    gpg.revoke(&fingerprint);
+    let after = gpg.export(&fingerprint);
+    let (_, revoked) = added(&[&after]);
+    assert!(revoked.keys().all(|key| key.state.revoked));
+    for copies in [
+        &[&after[..], &before][..],
+        &[&before, &after],
+        &[&after, &young, &before],
+        &[&before, &after, &young],
+    ] {
+        let (keys, key) = added(copies);
+        assert_eq!(key, revoked);
+        for signature in &signatures {
+            let refused = Err(Error::Refused(Refusal::KeyRevoked));
+            assert_eq!(keys.verify(signature, TEXT), refused);
+        }
+    }
+    // The revoked copy need not have the subkey.
+    let tags: Vec<u8> = support::packets(&after)
+        .iter()
+        .map(|packet| packet.tag)
+        .collect();
+    assert_eq!(tags, [6, 2, 13, 2, 14, 2]);
+    let alone = support::without(&after, &[4, 5]);
+    assert_eq!(added(&[&alone, &before]).1, revoked);
+    // A keyring that never saw it does not know.
+    assert!(!added(&[&before]).1.primary.state.revoked);
+}
+
+#[test]
+fn a_subkeys_revocation_is_not_forgotten() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("revokes one", "ed25519", "sign", "never");
+    let without = gpg.export(&fingerprint);
+    gpg.add_subkey(&fingerprint, "ed25519", "sign", "never");
+    let by_subkey = gpg.run(&["--detach-sign"], TEXT);
+    let before = gpg.export(&fingerprint);
+    gpg.run_edit(&fingerprint, b"key 1\nrevkey\ny\n0\n\ny\nsave\n");
+    let after = gpg.export(&fingerprint);
+    gpg.run_at(
+        NOW - 10,
+        &["--quick-add-key", &fingerprint, "rsa2048", "sign", "never"],
+    );
+    let later = gpg.export(&fingerprint);
+    let by_other = gpg.run(&["--detach-sign"], TEXT);
+    let user = format!("{fingerprint}!");
+    let by_primary = gpg.run(&["--local-user", &user, "--detach-sign"], TEXT);
+    let refused = Err(Error::Refused(Refusal::KeyRevoked));
+    for copies in [
+        &[&after[..], &before][..],
+        &[&before, &after],
+        &[&after, &without, &before],
+        &[&after, &without],
+    ] {
+        let (keys, key) = added(copies);
+        assert_eq!(key, added(&[&after]).1);
+        assert_eq!(keys.verify(&by_subkey, TEXT), refused);
+        keys.verify(&by_primary, TEXT).unwrap();
+    }
+    // It is that subkey's alone: one that was made later is good, and is gone with the copy that had it.
+    let (keys, _) = added(&[&after, &before, &later]);
+    keys.verify(&by_other, TEXT).unwrap();
+    let (keys, key) = added(&[&later, &before]);
+    assert_eq!(key, added(&[&after]).1);
+    let nobody = Err(Error::Refused(Refusal::BadSignature));
+    assert_eq!(keys.verify(&by_other, TEXT), nobody);
+}
+
+#[test]
+fn of_two_copies_the_later_one_counts() {
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("expires", "ed25519", "sign", "1d");
+    let short = gpg.export(&fingerprint);
+    gpg.run_at(NOW - 800, &["--quick-set-expire", &fingerprint, "2d"]);
+    let long = gpg.export(&fingerprint);
+    assert_eq!(added(&[&short, &long]).1, added(&[&long]).1);
+    assert_eq!(added(&[&long, &short]).1, added(&[&short]).1);
+    let expires = |key: &[u8]| added(&[key]).1.primary.state.expires;
+    assert_ne!(expires(&short), expires(&long));
+}
+
+/// A file that breaks off.
+struct Broken<'b>(&'b [u8]);
+
+impl Read for Broken<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(room)? {
+            0 => Err(io::ErrorKind::ConnectionReset.into()),
+            length => Ok(length),
+        }
+    }
+}
+
+/// What was read of it, and the most at once.
+struct Pieces<R>(R, usize, usize);
+
+impl<R: Read> Read for &mut Pieces<R> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        let length = self.0.read(room)?;
+        self.1 += length;
+        self.2 = self.2.max(room.len());
+        Ok(length)
+    }
+}
+
+#[test]
+fn data_that_are_not_in_memory() {
+    const LENGTH: usize = 20 << 20;
+    let gpg = Gpg::new();
+    let fingerprint = gpg.make("long", "ed25519", "sign", "never");
+    let mut keys = keyring();
+    keys.add(&gpg.export(&fingerprint)).unwrap();
+    let mut data = b"line\r\n".repeat(LENGTH / 6 + 1);
+    data.truncate(LENGTH);
+    for how in [&["--detach-sign"][..], &["--textmode", "--detach-sign"]] {
+        let signature = gpg.run(how, &data);
+        let mut pieces = Pieces(&data[..], 0, 0);
+        keys.verify_reader(&signature, &mut pieces).unwrap();
+        assert_eq!(pieces.1, LENGTH);
+        assert!(pieces.2 <= 64 << 10);
+        // One that gives a byte at a time, now and then none because of a signal, is as good.
+        let short = gpg.run(how, TEXT);
+        let bytes = TEXT.chunks(1).map(io::Cursor::new);
+        let slow = bytes.fold(Box::new(io::empty()) as Box<dyn Read>, |all, byte| {
+            Box::new(all.chain(Interrupted(false)).chain(byte))
+        });
+        keys.verify_reader(&short, slow).unwrap();
+        let other = keys.verify_reader(&signature, &data[..LENGTH - 1]);
+        assert_eq!(other, Err(Error::Refused(Refusal::BadSignature)));
+        let broken = keys.verify_reader(&short, Broken(TEXT));
+        let reset = Error::Read(io::ErrorKind::ConnectionReset);
+        assert_eq!(broken, Err(reset));
+        assert_eq!(reset.errno(), 5);
+    }
+    // Of two signatures each sees all of it.
+    let both = [
+        gpg.run(&["--detach-sign"], b"other"),
+        gpg.run(&["--detach-sign"], TEXT),
+    ];
+    let mut pieces = Pieces(TEXT, 0, 0);
+    keys.verify_reader(&both.concat(), &mut pieces).unwrap();
+    assert_eq!(pieces.1, TEXT.len());
+    // Where no signature can count, the data are left alone.
+    let mut pieces = Pieces(TEXT, 0, 0);
+    let weak = gpg.run(
+        &[
+            "--allow-weak-digest-algos",
+            "--digest-algo",
+            "MD5",
+            "--detach-sign",
+        ],
+        TEXT,
+    );
+    let refused = Err(Error::Refused(Refusal::HashWeak));
+    assert_eq!(keys.verify_reader(&weak, &mut pieces), refused);
+    assert_eq!(pieces.1, 0);
+}
+
+/// Says once that a signal came.
+struct Interrupted(bool);
+
+impl Read for Interrupted {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        match std::mem::replace(&mut self.0, true) {
+            false => Err(io::ErrorKind::Interrupted.into()),
+            true => Ok(0),
+        }
+    }
+}
+
 #[test]
 fn the_user_id_is_the_one_that_gpg_chooses() {
     let gpg = Gpg::new();
@@ -317,7 +514,13 @@ fn a_keyring_of_several_keys() {
     gpg.make("two", "rsa2048", "sign", "never");
     let ring = gpg.run(&["--export"], &[]);
     let mut keys = keyring();
-    let added = keys.add_all(&ring).unwrap();
+    let mut watched = Vec::new();
+    let added = keys.add_all_watched(&ring, |at| watched.push(at)).unwrap();
+    let fronts = support::packets(&ring).into_iter();
+    let fronts = fronts
+        .filter(|packet| packet.tag == 6)
+        .map(|packet| packet.begin);
+    assert_eq!(watched, fronts.collect::<Vec<_>>());
     assert_eq!(added.added, 2);
     let refused = [(1, Error::Refused(Refusal::KeyUnsupported))];
     assert_eq!(added.refused, refused);
@@ -334,6 +537,42 @@ fn a_keyring_of_several_keys() {
     others.add(&gpg.export("two")).unwrap();
     let nobody = Err(Error::Refused(Refusal::BadSignature));
     assert_eq!(others.verify(&signature, TEXT), nobody);
+}
+
+#[test]
+fn a_keyring_that_is_damaged_or_has_a_long_key_adds_nothing() {
+    const PIECE: usize = umd_pgp::INPUT_MAX;
+    let gpg = Gpg::new();
+    let one = gpg.export(&gpg.make("one", "ed25519", "sign", "never"));
+    let two = gpg.export(&gpg.make("two", "ed25519", "sign", "never"));
+    // A packet that is passed over, of so many bytes with its head.
+    let ignored = |length: usize| {
+        let body = length - 6;
+        let mut packet = vec![0xc0 | 60, 0xff];
+        packet.extend((body as u32).to_be_bytes());
+        packet.resize(length, 0);
+        packet
+    };
+    for (ring, refusal) in [
+        ([&one[..], &two[..two.len() - 1]].concat(), Refusal::Cut),
+        // One key, in whose midst the first piece ends: within a packet, and between two.
+        ([&one[..], &ignored(PIECE), &two].concat(), Refusal::TooLong),
+        (
+            [&one[..], &ignored(PIECE - one.len()), &ignored(10), &two].concat(),
+            Refusal::TooLong,
+        ),
+    ] {
+        let mut keys = keyring();
+        let added = keys.add_all(&ring).map(|_| ());
+        assert_eq!(added, Err(Error::Refused(refusal)));
+        assert_eq!(keys.keys(), []);
+    }
+    // Where it ends between two keys, or in the second one, all is well.
+    for length in [PIECE - one.len(), PIECE - one.len() - two.len() / 2] {
+        let ring = [&one[..], &ignored(length), &two].concat();
+        let mut keys = keyring();
+        assert_eq!(keys.add_all(&ring).unwrap().added, 2);
+    }
 }
 
 #[test]
@@ -500,6 +739,27 @@ fn a_signature_in_parts() {
 
     let refused = Err(Error::Refused(Refusal::SignatureUnsupported));
     assert_eq!(split(&edwards), refused);
+
+    // Of several, the first that keyctl takes; with keys, the first that one of them has made.
+    let sign = |key: &str| gpg.run(&["--local-user", key, "--detach-sign"], TEXT);
+    let several = [sign(&edwards), sign(&rsa), sign(&ecdsa)].concat();
+    let mut keys = keys;
+    let first = keys.split(&several, TEXT).unwrap();
+    assert_eq!((first.number, first.signatures), (1, 3));
+    let none = keys.split_verified(&several, TEXT).map(|_| ());
+    assert_eq!(none, Err(Error::NoKeys));
+    keys.add(&gpg.export(&ecdsa)).unwrap();
+    let (split, signed) = keys.split_verified(&several, TEXT).unwrap();
+    assert_eq!((split.number, split.encoding), (2, "x962"));
+    assert_eq!(signed.by.fingerprint_text(), ecdsa);
+    assert_eq!(keys.split(&several, TEXT).unwrap(), first);
+    let forged = keys.split_verified(&several, &b"other"[..]).map(|_| ());
+    assert_eq!(forged, Err(Error::Refused(Refusal::BadSignature)));
+    // The key has signed, but keyctl has no such signatures.
+    let mut other = keyring();
+    other.add(&gpg.export(&edwards)).unwrap();
+    let edwards = other.split_verified(&several, TEXT).map(|_| ());
+    assert_eq!(edwards, Err(Error::Refused(Refusal::SignatureUnsupported)));
 }
 
 #[test]

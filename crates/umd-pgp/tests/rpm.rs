@@ -4,89 +4,11 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use support::Gpg;
 use umd_pgp::{Error, Keyring, Payload, Refusal};
-
-const SPEC: &str = "Name: hello
-Version: 1
-Release: 1
-Summary: A package to look at
-License: MIT
-BuildArch: noarch
-%description
-It says hello.
-%install
-mkdir -p %{buildroot}/usr/share/hello
-echo hello > %{buildroot}/usr/share/hello/hello
-%files
-/usr/share/hello/hello
-";
-
-/// rpm with directories of its own, in the home of a [`Gpg`].
-struct Rpm<'g> {
-    gpg: &'g Gpg,
-}
-
-impl Rpm<'_> {
-    fn run(&self, program: &str, arguments: &[&str]) -> std::process::Output {
-        let home = self.gpg.home().display();
-        let define = |what: &str, value: &str| ["--define".to_string(), format!("{what} {value}")];
-        Command::new(program)
-            .args(define("_topdir", &format!("{home}/rpm")))
-            .args(define("_dbpath", &format!("{home}/db")))
-            .args(define("__gpg", "/usr/bin/gpg"))
-            .args(define("_gpg_path", &format!("{home}")))
-            .args(define(
-                "_gpg_sign_cmd_extra_args",
-                "--batch --pinentry-mode loopback",
-            ))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .output()
-            .expect("rpm is installed")
-    }
-
-    fn must(&self, program: &str, arguments: &[&str]) {
-        let output = self.run(program, arguments);
-        let why = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{program} {arguments:?}: {why}");
-    }
-
-    fn build(&self) -> PathBuf {
-        let spec = self.gpg.home().join("hello.spec");
-        std::fs::write(&spec, SPEC).unwrap();
-        self.must("rpmbuild", &["-bb", spec.to_str().unwrap()]);
-        self.gpg.home().join("rpm/RPMS/noarch/hello-1-1.noarch.rpm")
-    }
-
-    fn signed(&self, package: &Path, key: &str, arguments: &[&str]) -> PathBuf {
-        let copy = package.with_file_name(format!("{key}{}.rpm", arguments.join("")));
-        std::fs::copy(package, &copy).unwrap();
-        let name = format!("_gpg_name {key}");
-        let sign = ["--define", &name, "--addsign", copy.to_str().unwrap()];
-        self.must("rpmsign", &[arguments, &sign].concat());
-        copy
-    }
-
-    fn import(&self, key: &str) {
-        let path = self.gpg.home().join(format!("{key}.asc"));
-        let armored = self.gpg.run(&["--armor", "--export", key], &[]);
-        std::fs::write(&path, armored).unwrap();
-        self.must("rpmkeys", &["--import", path.to_str().unwrap()]);
-    }
-
-    /// Each of its lines that speaks of a signature or the payload, and what it says.
-    fn checks(&self, package: &Path) -> Vec<(String, bool)> {
-        let output = self.run("rpmkeys", &["-Kv", package.to_str().unwrap()]);
-        String::from_utf8_lossy(&output.stdout)
-            .lines()
-            .filter(|line| line.contains("Signature") || line.contains("Payload"))
-            .map(|line| (line.trim().to_string(), line.ends_with(": OK")))
-            .collect()
-    }
-}
+use umd_pgp_testkit::Rpm;
 
 /// What rpm says, and what we say, in the same words: is the header signed, and the payload the right one?
 fn compare(rpm: &Rpm<'_>, keys: &Keyring, package: &Path) -> (bool, bool) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The command, run, and how it may end.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -21,12 +22,20 @@ pub(crate) fn umd(arguments: &[&str]) -> Output {
 
 /// Runs it there.
 pub(crate) fn umd_in(directory: &Path, arguments: &[&str]) -> Output {
+    run(arguments, |command| command.current_dir(directory))
+}
+
+/// Runs it with this file as its standard input.
+#[allow(dead_code, reason = "not each test does")]
+pub(crate) fn umd_from(file: &str, arguments: &[&str]) -> Output {
+    let file = File::open(file).expect("a file");
+    run(arguments, |command| command.stdin(file))
+}
+
+fn run(arguments: &[&str], how: impl FnOnce(&mut Command) -> &mut Command) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_umd"));
-    command
-        .args(arguments)
-        .current_dir(directory)
-        .stdin(Stdio::null());
-    let output = command.output().expect("umd");
+    command.args(arguments).stdin(Stdio::null());
+    let output = how(&mut command).output().expect("umd");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     Output {
         status: output.status.code().expect("an exit"),

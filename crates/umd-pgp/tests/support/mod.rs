@@ -6,135 +6,24 @@
 use pgp_proto::{REPLY_MAX, Request};
 use pgp_rules::key::{self, SUBKEYS_MAX};
 use pgp_rules::{Refusal, State};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use umd_pgp::RustCrypto;
 
-/// The present of most tests: keys are made before.
-pub(crate) const NOW: u64 = 1_700_000_000;
+pub(crate) use umd_pgp_testkit::NOW;
 
 /// GnuPG in a home of its own.
-pub(crate) struct Gpg {
-    home: PathBuf,
+pub(crate) struct Gpg(umd_pgp_testkit::Gpg);
+
+impl std::ops::Deref for Gpg {
+    type Target = umd_pgp_testkit::Gpg;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Gpg {
     pub(crate) fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // Its agent has a socket in there, whose name may not be long.
-        let home = PathBuf::from(format!("/tmp/umd-pgp-{}-{number}", std::process::id()));
-        std::fs::create_dir(&home).unwrap();
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).unwrap();
-        Self { home }
-    }
-
-    pub(crate) fn home(&self) -> &Path {
-        &self.home
-    }
-
-    /// Runs gpg.
-    pub(crate) fn output(&self, arguments: &[&str], input: &[u8]) -> Output {
-        let mut child = Command::new("gpg")
-            .arg("--homedir")
-            .arg(&self.home)
-            .args(["--batch", "--quiet"])
-            .args(["--pinentry-mode", "loopback", "--passphrase", ""])
-            .arg(format!("--faked-system-time={NOW}!"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("gpg is installed");
-        let mut stdin = child.stdin.take().unwrap();
-        let input = input.to_vec();
-        let writer = std::thread::spawn(move || drop(stdin.write_all(&input)));
-        let output = child.wait_with_output().unwrap();
-        writer.join().unwrap();
-        output
-    }
-
-    /// Runs gpg, which must succeed; what it says to its standard output.
-    pub(crate) fn run(&self, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-        let output = self.output(arguments, input);
-        let why = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "gpg {arguments:?}: {why}");
-        output.stdout
-    }
-
-    /// The same, some time before.
-    pub(crate) fn run_at(&self, time: u64, arguments: &[&str]) {
-        let time = format!("--faked-system-time={time}!");
-        let mut all = vec![&time[..]];
-        all.extend(arguments);
-        self.run(&all, &[]);
-    }
-
-    /// Makes a primary key; returns its fingerprint.
-    pub(crate) fn make(
-        &self,
-        user_id: &str,
-        algorithm: &str,
-        usage: &str,
-        expires: &str,
-    ) -> String {
-        self.run_at(
-            NOW - 1000,
-            &["--quick-gen-key", user_id, algorithm, usage, expires],
-        );
-        let listing = self.run(
-            &["--with-colons", "--list-keys", &format!("={user_id}")],
-            &[],
-        );
-        field(&listing, "fpr", 9)
-    }
-
-    pub(crate) fn add_subkey(
-        &self,
-        fingerprint: &str,
-        algorithm: &str,
-        usage: &str,
-        expires: &str,
-    ) {
-        self.run_at(
-            NOW - 900,
-            &["--quick-add-key", fingerprint, algorithm, usage, expires],
-        );
-    }
-
-    /// Changes a key by commands.
-    pub(crate) fn run_edit(&self, fingerprint: &str, commands: &[u8]) {
-        self.run(
-            &[
-                "--no-batch",
-                "--no-tty",
-                "--command-fd=0",
-                "--yes",
-                "--edit-key",
-                fingerprint,
-            ],
-            commands,
-        );
-    }
-
-    /// Revokes a key with the certificate that was made with it.
-    pub(crate) fn revoke(&self, fingerprint: &str) {
-        let path = self
-            .home
-            .join("openpgp-revocs.d")
-            .join(format!("{fingerprint}.rev"));
-        let certificate = std::fs::read_to_string(path).unwrap();
-        // A colon in front keeps people from using it by accident.
-        let certificate = certificate.replace(":-----BEGIN", "-----BEGIN");
-        self.run(&["--import"], certificate.as_bytes());
-    }
-
-    pub(crate) fn export(&self, fingerprint: &str) -> Vec<u8> {
-        self.run(&["--export", fingerprint], &[])
+        Self(umd_pgp_testkit::Gpg::default())
     }
 
     /// A key as gpg lists it that has never seen it.
@@ -145,26 +34,6 @@ impl Gpg {
         let keys = Listing::read(&stranger.output(&arguments, key).stdout);
         keys.into_iter().next().unwrap_or_default().in_order(NOW)
     }
-}
-
-impl Drop for Gpg {
-    fn drop(&mut self) {
-        let _ = Command::new("gpgconf")
-            .arg("--homedir")
-            .arg(&self.home)
-            .args(["--kill", "gpg-agent"])
-            .status();
-        let _ = std::fs::remove_dir_all(&self.home);
-    }
-}
-
-fn field(listing: &[u8], kind: &str, number: usize) -> String {
-    String::from_utf8_lossy(listing)
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|fields| fields[0] == kind)
-        .map(|fields| fields[number].to_string())
-        .unwrap_or_default()
 }
 
 /// What gpg says of a key, and what the rules say, in the same words.
