@@ -121,10 +121,17 @@ fn a_good_signature_is_told_with_its_key() {
         row(&told, "signed", MADE_TEXT);
         let json = pgp(&[&arguments[..], &["--json"]].concat()).fine_json();
         let signed = json!({
-            "user_id": user_id, "fingerprint": fingerprint, "by": fingerprint, "made": MADE
+            "user_id": user_id, "fingerprint": fingerprint, "by": fingerprint, "made": MADE,
+            "over_text": false
         });
         assert_eq!((&json["signed"], &json["error"]), (&signed, &Value::Null));
     }
+    let of_text = gpg.sign("text.sig", &alice, &["--textmode"]);
+    let arguments = ["verify", "--key", &alice_key, &of_text, &data];
+    let told = pgp(&arguments).fine();
+    row(&told, "as", "text: how its lines end was not signed");
+    let json = pgp(&[&arguments[..], &["--json"]].concat()).fine_json();
+    assert_eq!(json["signed"]["over_text"], json!(true));
     // A subkey's signature is its primary key's, and is told as the subkey's.
     gpg.run(&["--quick-add-key", &bob, "rsa2048", "sign", "never"], b"");
     let ring = gpg.export("ring", &[]);

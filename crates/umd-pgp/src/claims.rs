@@ -14,6 +14,9 @@ pub(crate) type Feed<'f> = &'f mut dyn FnMut(&[u8]) -> Result<(), Refusal>;
 /// So much of the data is in memory at once.
 const PIECE: usize = 64 << 10;
 
+/// So many signatures are looked at, since each hashes all of the data.
+const SIGNATURES_MAX: usize = 64;
+
 /// One of several signatures.
 #[derive(Clone, Copy)]
 pub(crate) struct Claim<'i> {
@@ -35,12 +38,15 @@ impl<'i> Claims<'i> {
         input: &'i [u8],
         over: impl FnOnce(Feed<'_>) -> Result<(), E>,
     ) -> Result<Self, Error> {
-        let begin = |claim: pgp_proto::Signature| {
+        let begin = |(number, claim): (usize, pgp_proto::Signature)| {
+            if number >= SIGNATURES_MAX {
+                return Err(Refusal::TooManySignatures.into());
+            }
             let signature = data::signature(place_of(claim.object.body, input)?)?;
             let issuer = claim.issuer.and_then(|issuer| issuer.of(input));
             Ok((signature.hashing(&RustCrypto)?, issuer))
         };
-        let mut begun: Vec<Result<_, Error>> = signatures.map(begin).collect();
+        let mut begun: Vec<Result<_, Error>> = signatures.enumerate().map(begin).collect();
         if begun.iter().any(Result::is_ok) {
             over(&mut |bytes| {
                 let mut hashings = begun.iter_mut().flatten();

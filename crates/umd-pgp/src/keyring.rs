@@ -8,6 +8,7 @@ use crate::key::{Key, PublicKey};
 use crate::reader::Reader;
 use pgp_proto::{Block, Cleartext, Detached, INPUT_MAX, Place, Request, Ring};
 use pgp_rules::key::SUBKEYS_MAX;
+use pgp_rules::signature::kind;
 use pgp_rules::{Refusal, Verified, data, key, packet, text};
 use std::io::Read;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -42,6 +43,11 @@ impl Signed<'_> {
     /// When it was made, in seconds since 1970.
     pub fn made(&self) -> u32 {
         self.verified.facts().made
+    }
+
+    /// Is it over text? How the lines of the data end was not signed then.
+    pub fn is_over_text(&self) -> bool {
+        self.verified.kind() == kind::TEXT
     }
 }
 

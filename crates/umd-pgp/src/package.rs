@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! RPM packages.
 
+use crate::claims::read_all;
 use crate::crypto::RustCrypto;
 use crate::error::Error;
 use crate::keyring::{Keyring, Signed};
@@ -35,7 +36,7 @@ impl Keyring {
     ///
     /// # Errors
     ///
-    /// Nobody in this keyring has, or not so that it counts, or the payload is another one.
+    /// Nobody in this keyring has, or not so that it counts, or the payload is another one; or the package cannot be read.
     pub fn rpm(&self, mut package: impl Read) -> Result<Package<'_>, Error> {
         let mut lead = [0; LEAD as usize];
         fill(&mut package, &mut lead)?;
@@ -76,15 +77,7 @@ impl Keyring {
             None => Payload::HeaderOnly,
             Some(expected) => {
                 let mut hash = RustCrypto.hash(expected.algorithm())?;
-                let mut piece = vec![0; 64 << 10];
-                loop {
-                    match package.read(&mut piece) {
-                        Ok(0) => break,
-                        Ok(length) => hash.update(piece.get(..length).unwrap_or(&[]))?,
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(_) => return Err(Refusal::Cut.into()),
-                    }
-                }
+                read_all(package, &mut |bytes| hash.update(bytes))?;
                 expected.check(&hash.finish()?)?;
                 Payload::Verified
             }
@@ -119,5 +112,10 @@ fn read_header(
 }
 
 fn fill(package: &mut impl Read, room: &mut [u8]) -> Result<(), Error> {
-    package.read_exact(room).map_err(|_| Refusal::Cut.into())
+    package
+        .read_exact(room)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Refusal::Cut.into(),
+            kind => Error::Read(kind),
+        })
 }

@@ -59,6 +59,7 @@ fn signs(gpg: &Gpg, fingerprint: &str, signer: &str) {
             .replace('\n', "\r\n");
         let is_text = arguments.contains(&"--textmode");
         assert_eq!(keys.verify(&signature, dos.as_bytes()).is_ok(), is_text);
+        assert_eq!(signed.is_over_text(), is_text);
     }
 
     for arguments in [
@@ -778,4 +779,19 @@ fn a_user_id_is_no_longer_than_gnupg_takes_it() {
     };
     assert_eq!(with_length(2048), Err(Refusal::NoSelfSignature));
     assert_eq!(with_length(2049), Err(Refusal::TooLong));
+}
+
+#[test]
+fn a_bounded_number_of_signatures_is_looked_at() {
+    let gpg = Gpg::new();
+    let owner = gpg.make("owner", "ed25519", "sign", "never");
+    let mut keys = keyring();
+    keys.add(&gpg.export(&owner)).unwrap();
+    let good = gpg.run(&["--detach-sign"], TEXT);
+    let mut wrong = good.clone();
+    *wrong.last_mut().unwrap() ^= 1;
+    let behind = |count: usize| [wrong.repeat(count), good.clone()].concat();
+    assert!(keys.verify(&behind(63), TEXT).is_ok());
+    let refused = Err(Error::Refused(Refusal::BadSignature));
+    assert_eq!(keys.verify(&behind(64), TEXT), refused);
 }

@@ -201,3 +201,34 @@ fn which_signatures_there_are_the_host_sees_itself() {
         );
     }
 }
+
+/// A file that ends with an error, and not at its end.
+struct Broken<'p>(&'p [u8]);
+
+impl std::io::Read for Broken<'_> {
+    fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.read(room) {
+            Ok(0) => Err(std::io::ErrorKind::TimedOut.into()),
+            read => read,
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_no_damaged_package() {
+    let gpg = Gpg::new();
+    let rpm = Rpm { gpg: &gpg };
+    let vendor = gpg.make("vendor <v@x>", "rsa2048", "sign", "never");
+    let mut keys = Keyring::new().unwrap();
+    keys.add(&gpg.export(&vendor)).unwrap();
+    let package = rpm.signed(&rpm.build(), &vendor, &[]);
+    let package = std::fs::read(package).unwrap();
+    for end in [10, 100, 500, package.len() - 1, package.len()] {
+        let told = keys.rpm(Broken(&package[..end]));
+        assert_eq!(
+            told,
+            Err(Error::Read(std::io::ErrorKind::TimedOut)),
+            "{end}"
+        );
+    }
+}

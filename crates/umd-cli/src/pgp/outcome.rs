@@ -40,6 +40,8 @@ pub(super) struct Signer {
     by: String,
     /// In seconds since 1970.
     made: u32,
+    /// How lines end was not signed.
+    over_text: bool,
 }
 
 /// What is known of a package's payload.
@@ -66,6 +68,7 @@ impl Signer {
             fingerprint: signed.key.primary.fingerprint_text(),
             by: signed.by.fingerprint_text(),
             made: signed.made(),
+            over_text: signed.is_over_text(),
         }
     }
 }
@@ -108,6 +111,9 @@ impl Outcome<'_> {
                 rows.row("by subkey", &signer.by);
             }
             rows.row("signed", &date(signer.made.into()));
+            if signer.over_text {
+                rows.row("as", "text: how its lines end was not signed");
+            }
         }
         match self.payload {
             Some(Checked::Verified) => rows.row("payload", "verified"),
