@@ -12,6 +12,7 @@ use super::pgp::{header_of, memory, payload_of};
 use crate::harness::{Context, Topic, test};
 use crate::keys::{self, USER_KEYRING, add};
 use crate::pgp::{Answer, DRIVER, MODULE, Request, file, fingerprints, has_ecdsa, hex};
+use crate::time::slowness;
 
 pub(crate) const TOPIC: Topic = Topic {
     name: "pgp bad input",
@@ -71,6 +72,22 @@ enum Region {
     Hashed,
     /// Anywhere else: heads of packets, what no signature is over, the signatures' own numbers.
     Elsewhere,
+}
+
+/// Of how many bytes one is changed: of each, but where that takes hours.
+fn stride() -> usize {
+    if slowness() == 1 { 1 } else { 13 }
+}
+
+/// How many there are to be of so many, then.
+fn some(count: u32) -> u32 {
+    count / stride() as u32
+}
+
+/// All ways to change bytes at these places.
+fn ways(places: impl IntoIterator<Item = usize>) -> impl Iterator<Item = (usize, u8)> {
+    let places = places.into_iter().step_by(stride());
+    places.flat_map(|at| FLIPS.map(|bits| (at, bits)))
 }
 
 /// A packet: its tag, where it begins, where its body begins and ends.
@@ -248,32 +265,30 @@ fn flip(name: &str) -> Result<Counts> {
     }
     let mut counts = Counts::default();
     for (number, packet) in all.iter().enumerate() {
-        for at in packet.begin..packet.end {
+        for (at, bits) in ways(packet.begin..packet.end) {
             let region = packet.region(&key, at);
-            for bits in FLIPS {
-                let what = || format!("{name}: byte {at} ^ {bits:x} ({region:?})");
-                let seen = seen(&changed(&key, at, bits), &subkey).with_context(what)?;
-                let right = match region {
-                    Region::Primary => seen.is_none(),
-                    Region::Subject | Region::Hashed => seen == less[number],
-                    Region::Elsewhere => {
-                        seen.is_none() || seen.as_ref() == Some(&whole) || less.contains(&seen)
-                    }
-                };
-                ensure!(right, "{}: {seen:?}", what());
-                let outcome = match seen {
-                    None => 0,
-                    Some(seen) if seen == whole => 2,
-                    Some(_) => {
-                        // What the subkey has signed is nobody's now.
-                        let key = add(&changed(&key, at, bits))?;
-                        let request = Request::detached(key.serial, &signature, &data);
-                        refused(&what(), &request, Errno::NOKEY)?;
-                        1
-                    }
-                };
-                counts.count(region, outcome);
-            }
+            let what = || format!("{name}: byte {at} ^ {bits:x} ({region:?})");
+            let seen = seen(&changed(&key, at, bits), &subkey).with_context(what)?;
+            let right = match region {
+                Region::Primary => seen.is_none(),
+                Region::Subject | Region::Hashed => seen == less[number],
+                Region::Elsewhere => {
+                    seen.is_none() || seen.as_ref() == Some(&whole) || less.contains(&seen)
+                }
+            };
+            ensure!(right, "{}: {seen:?}", what());
+            let outcome = match seen {
+                None => 0,
+                Some(seen) if seen == whole => 2,
+                Some(_) => {
+                    // What the subkey has signed is nobody's now.
+                    let key = add(&changed(&key, at, bits))?;
+                    let request = Request::detached(key.serial, &signature, &data);
+                    refused(&what(), &request, Errno::NOKEY)?;
+                    1
+                }
+            };
+            counts.count(region, outcome);
         }
     }
     counts.print(name);
@@ -291,11 +306,14 @@ fn each_byte(_: &Context) -> Result<()> {
             // It has one user id, and one signature.
             for region in [Region::Primary, Region::Subject, Region::Hashed] {
                 let [refused, less, same] = counts.of(region);
-                ensure!(refused > 40 && less + same == 0, "{name}: {region:?}");
+                ensure!(refused > some(40) && less + same == 0, "{name}: {region:?}");
             }
             // Heads of packets and the signature's numbers; what it says in its part that is not hashed.
             let [refused, less, same] = counts.of(Region::Elsewhere);
-            ensure!(refused > 100 && less == 0 && same > 0, "{name}: elsewhere");
+            ensure!(
+                refused > some(100) && less == 0 && same >= some(10),
+                "{name}: elsewhere"
+            );
         }
         Ok(())
     })
@@ -309,7 +327,7 @@ fn each_byte_with_subkeys(_: &Context) -> Result<()> {
         for region in [Region::Subject, Region::Hashed, Region::Elsewhere] {
             // The user id's, the signing subkey's, the other subkey's.
             let outcomes = counts.of(region);
-            ensure!(outcomes.iter().all(|count| *count > 20), "{region:?}");
+            ensure!(outcomes.iter().all(|count| *count > some(20)), "{region:?}");
         }
         Ok(())
     })
@@ -320,7 +338,7 @@ fn each_byte_unsupported(_: &Context) -> Result<()> {
     survived(|| {
         for name in ["ed25519", "rsa2560", "dsa2048", "p521"] {
             let key = file(&format!("{name}.pgp"))?;
-            for (at, bits) in (0..key.len()).flat_map(|at| FLIPS.map(|bits| (at, bits))) {
+            for (at, bits) in ways(0..key.len()) {
                 let seen = seen(&changed(&key, at, bits), "")?;
                 ensure!(seen.is_none(), "{name}: byte {at} ^ {bits:x}: {seen:?}");
             }
@@ -343,7 +361,7 @@ fn cuts(_: &Context) -> Result<()> {
             let all = packets(&key)?;
             let user_id = all.iter().position(|packet| packet.tag == USER_ID);
             let vouched = all[user_id.context("no user id")? + 1].end;
-            for length in 1..key.len() {
+            for length in (1..key.len()).step_by(stride()) {
                 let between = all.iter().any(|packet| packet.end == length);
                 let is_key = seen(&key[..length], "")?.is_some();
                 ensure!(
@@ -357,7 +375,10 @@ fn cuts(_: &Context) -> Result<()> {
             }
         }
         println!("# cut anywhere {refused} are refused, {less} are a key");
-        ensure!(refused > 10_000 && less > 4, "{refused} and {less}");
+        ensure!(
+            refused > some(10_000) && less >= some(5),
+            "{refused} and {less}"
+        );
         Ok(())
     })
 }
@@ -390,7 +411,7 @@ fn detached(_: &Context) -> Result<()> {
     let all = packets(&signature)?;
     survived(|| {
         let mut counts = Counts::default();
-        for (at, bits) in (0..signature.len()).flat_map(|at| FLIPS.map(|bits| (at, bits))) {
+        for (at, bits) in ways(0..signature.len()) {
             let region = all[0].region(&signature, at);
             let answer = ask(&Request::detached(
                 key.serial,
@@ -405,13 +426,13 @@ fn detached(_: &Context) -> Result<()> {
             counts.count(region, if is_good { 2 } else { 0 });
         }
         counts.print("a signature");
-        for length in 1..signature.len() {
+        for length in (1..signature.len()).step_by(stride()) {
             let cut = Request::detached(key.serial, &signature[..length], &data);
             refused(&format!("cut at {length}"), &cut, Errno::BADMSG)?;
         }
         let [bad, _, good] = counts.of(Region::Elsewhere);
-        ensure!(counts.of(Region::Hashed)[0] > 20, "nothing is hashed");
-        ensure!(bad > 500 && good > 0, "{bad} and {good}");
+        ensure!(counts.of(Region::Hashed)[0] > some(20), "nothing is hashed");
+        ensure!(bad > some(500) && good >= some(10), "{bad} and {good}");
         Ok(())
     })
 }
@@ -426,40 +447,35 @@ fn message(_: &Context) -> Result<()> {
     survived(|| {
         let mut counts = Counts::default();
         for packet in &all {
-            for at in packet.begin..packet.end {
+            for (at, bits) in ways(packet.begin..packet.end) {
                 let region = match (begin..end).contains(&at) {
                     true => Region::Subject,
                     false => packet.region(&message, at),
                 };
-                for bits in FLIPS {
-                    let changed = changed(&message, at, bits);
-                    let answer = ask(&Request::inline(key.serial, &changed))?;
-                    let what = || format!("byte {at} ^ {bits:x} ({region:?}): {answer:?}");
-                    if answer.error != 0 {
-                        counts.count(region, 0);
-                        continue;
-                    }
-                    let (begin, length) = answer.data;
-                    let told = changed.get(begin..begin + length);
-                    ensure!(told == Some(&data[..]), "other data: {}", what());
-                    ensure!(answer.fingerprint == *own, "another key: {}", what());
-                    ensure!(region == Region::Elsewhere, "{}", what());
-                    counts.count(region, 2);
+                let changed = changed(&message, at, bits);
+                let answer = ask(&Request::inline(key.serial, &changed))?;
+                let what = || format!("byte {at} ^ {bits:x} ({region:?}): {answer:?}");
+                if answer.error != 0 {
+                    counts.count(region, 0);
+                    continue;
                 }
+                let (begin, length) = answer.data;
+                let told = changed.get(begin..begin + length);
+                ensure!(told == Some(&data[..]), "other data: {}", what());
+                ensure!(answer.fingerprint == *own, "another key: {}", what());
+                ensure!(region == Region::Elsewhere, "{}", what());
+                counts.count(region, 2);
             }
         }
         counts.print("a message");
-        for length in 0..message.len() {
+        for length in (0..message.len()).step_by(stride()) {
             let cut = Request::inline(key.serial, &message[..length]);
             refused(&format!("cut at {length}"), &cut, Errno::BADMSG)?;
         }
-        ensure!(
-            counts.of(Region::Subject)[0] as usize == 2 * data.len(),
-            "data"
-        );
-        ensure!(counts.of(Region::Hashed)[0] > 20, "nothing is hashed");
+        ensure!(counts.of(Region::Subject)[0] > some(90), "data");
+        ensure!(counts.of(Region::Hashed)[0] > some(20), "nothing is hashed");
         let [bad, _, good] = counts.of(Region::Elsewhere);
-        ensure!(bad > 500 && good > 0, "{bad} and {good}");
+        ensure!(bad > some(500) && good >= some(10), "{bad} and {good}");
         Ok(())
     })
 }
@@ -473,29 +489,28 @@ fn package(_: &Context) -> Result<()> {
     let ask = |bytes: &[u8]| ask(&Request::rpm(key.serial, &memory(bytes)?));
     survived(|| {
         let mut counts = Counts::default();
-        for at in (0..header).step_by(STEP).chain(header..payload) {
-            for bits in FLIPS {
-                let answer = ask(&changed(&package, at, bits))?;
-                let is_good = answer.error == 0;
-                let region = match at >= header {
-                    true => Region::Hashed,
-                    false => Region::Elsewhere,
-                };
-                ensure!(
-                    !is_good || region == Region::Elsewhere,
-                    "byte {at} ^ {bits:x}: {answer:?}"
-                );
-                counts.count(region, if is_good { 2 } else { 0 });
-            }
+        let places = (0..header).step_by(STEP).chain(header..payload);
+        for (at, bits) in ways(places) {
+            let answer = ask(&changed(&package, at, bits))?;
+            let is_good = answer.error == 0;
+            let region = match at >= header {
+                true => Region::Hashed,
+                false => Region::Elsewhere,
+            };
+            ensure!(
+                !is_good || region == Region::Elsewhere,
+                "byte {at} ^ {bits:x}: {answer:?}"
+            );
+            counts.count(region, if is_good { 2 } else { 0 });
         }
         counts.print("a package's headers");
-        for length in 0..payload {
+        for length in (0..payload).step_by(stride()) {
             let answer = ask(&package[..length])?;
             ensure!(answer.error == 74, "cut at {length}: {answer:?}");
         }
         let [bad, _, good] = counts.of(Region::Elsewhere);
-        ensure!(bad > 100 && good > 10, "{bad} and {good}");
-        ensure!(counts.of(Region::Hashed)[0] > 2000, "the header");
+        ensure!(bad > some(100) && good >= some(10), "{bad} and {good}");
+        ensure!(counts.of(Region::Hashed)[0] > some(2000), "the header");
         Ok(())
     })
 }
