@@ -17,6 +17,7 @@ const KEYCTL: c_long = 250;
 const UNLINK: c_int = 9;
 const JOIN_SESSION: c_int = 1;
 const RESTRICT: c_int = 29;
+const SEARCH: c_int = 10;
 const NEW_KEYRING: &CStr = c"keyring";
 const ASYMMETRIC: &CStr = c"asymmetric";
 
@@ -97,6 +98,14 @@ pub(crate) fn new_session() -> Result<(), Errno> {
     let nameless: *const c_char = std::ptr::null();
     // SAFETY: a session need not have a name.
     result(unsafe { syscall(KEYCTL, JOIN_SESSION, nameless) }).map(drop)
+}
+
+/// The serial number of the asymmetric key in a keyring that is found by such a description.
+pub(crate) fn search(keyring: i32, description: &CStr) -> Result<i32, Errno> {
+    let (kind, description): (*const c_char, *const c_char) =
+        (ASYMMETRIC.as_ptr(), description.as_ptr());
+    // SAFETY: the texts are terminated.
+    result(unsafe { syscall(KEYCTL, SEARCH, keyring, kind, description, 0) })
 }
 
 /// Runs keyctl, which has to succeed.

@@ -23,6 +23,7 @@ const TARGETS: &[(&str, u64)] = &[
     ("frame", 500_000),
     ("inbox", 1_500_000),
     ("pgp_proto", 2_000_000),
+    ("pgp_rules", 400_000),
     ("pgp_walker", 400_000),
     ("sample_proto", 30_000),
     ("transfer", 900_000),

@@ -4,14 +4,20 @@
 
 mod support;
 
+use pgp::composed::{EncryptionCaps, KeyType, SecretKeyParamsBuilder, SubkeyParamsBuilder};
+use pgp::ser::Serialize;
+use pgp::types::{KeyVersion, Timestamp};
 use std::collections::BTreeMap;
-use support::{Gpg, Judged, Packet, judge, packets, without};
+use support::{Gpg, Judged, NOW, Packet, judge, packets, without};
 use umd_pgp::Refusal;
 
 const SIGNATURE: u8 = 2;
 const KEY: u8 = 6;
 const USER_ID: u8 = 13;
 const SUBKEY: u8 = 14;
+
+/// How a byte is changed.
+const BOTH: [u8; 2] = [0x01, 0xff];
 
 /// Where in a key a byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,8 +46,18 @@ fn region(key: &[u8], packet: &Packet, at: usize) -> Region {
         KEY => Region::Primary,
         USER_ID | SUBKEY => Region::Subject,
         SIGNATURE => {
-            let length = [key[packet.body + 4], key[packet.body + 5]];
-            let hashed = packet.body + 6 + usize::from(u16::from_be_bytes(length));
+            let hashed = packet.body
+                + match key[packet.body] {
+                    6 => {
+                        8 + u32::from_be_bytes(*key[packet.body + 4..].first_chunk().unwrap())
+                            as usize
+                    }
+                    _ => {
+                        6 + usize::from(u16::from_be_bytes(
+                            *key[packet.body + 4..].first_chunk().unwrap(),
+                        ))
+                    }
+                };
             match at < hashed {
                 true => Region::Hashed,
                 false => Region::Elsewhere,
@@ -52,7 +68,7 @@ fn region(key: &[u8], packet: &Packet, at: usize) -> Region {
 }
 
 /// Changes each byte, and sees that the key is what it must be then. Returns the outcomes by region: refused, less, the same.
-fn flip(key: &[u8], counts: &mut BTreeMap<Region, [usize; 3]>) {
+fn flip(key: &[u8], ways: &[u8], counts: &mut BTreeMap<Region, [usize; 3]>) {
     let whole = judged(key).unwrap();
     let all = packets(key);
     // The key without each subject and what is said about it, and without each signature.
@@ -73,7 +89,7 @@ fn flip(key: &[u8], counts: &mut BTreeMap<Region, [usize; 3]>) {
         for at in packet.begin..packet.end {
             let region = region(key, packet, at);
             let counts = counts.entry(region).or_default();
-            for bits in [0x01, 0xff] {
+            for bits in ways {
                 let mut changed = key.to_vec();
                 changed[at] ^= bits;
                 let judged = judged(&changed);
@@ -101,55 +117,116 @@ fn flip(key: &[u8], counts: &mut BTreeMap<Region, [usize; 3]>) {
     }
 }
 
-fn each_byte(primary: &str, subkey: &str) {
+/// All that can become of a key, whose user ids and subkeys are more than one each.
+fn each_byte(what: &str, key: &[u8], ways: &[u8]) {
+    let mut counts = BTreeMap::new();
+    flip(key, ways, &mut counts);
+    for (region, [refused, less, same]) in &counts {
+        println!("{what}: {region:?}: {refused} refused, {less} with less, {same} the same");
+    }
+    let primary = counts[&Region::Primary];
+    assert!(primary[0] > 60);
+    assert_eq!(primary[1..], [0, 0]);
+    // What is signed is the chosen user id, the signing subkey; and others that are not shown.
+    for region in [Region::Subject, Region::Hashed] {
+        let [_, less, same] = counts[&region];
+        assert!(less > 60 && same > 60, "{region:?}");
+    }
+    let elsewhere = counts[&Region::Elsewhere];
+    assert!(elsewhere.iter().all(|count| *count > 10));
+
+    // Behind a whole packet it is a key, from the first signature about a user id or the key on.
+    let all = packets(key);
+    let vouched = all.iter().position(|packet| packet.tag == SIGNATURE);
+    let ends: Vec<usize> = all.iter().map(|packet| packet.end).collect();
+    let ends = &ends[vouched.unwrap()..];
+    let mut shorter = 0;
+    for length in 0..key.len() {
+        let judged = judged(&key[..length]);
+        assert_eq!(
+            judged.is_ok(),
+            ends.contains(&length),
+            "cut at {length}: {judged:?}"
+        );
+        shorter += usize::from(judged.is_ok());
+    }
+    assert_eq!(shorter, ends.len() - 1);
+    println!(
+        "{what}: {} ways to end too soon, {shorter} of them a key",
+        key.len()
+    );
+}
+
+/// One of GnuPG's, with two user ids, a subkey that signs, and one that encrypts.
+fn each_byte_of_gpgs(primary: &str, subkey: &str, ways: &[u8]) {
     let gpg = Gpg::new();
     let fingerprint = gpg.make("first <a@x>", primary, "sign", "never");
     gpg.run(&["--quick-add-uid", &fingerprint, "second <b@x>"], &[]);
     gpg.add_subkey(&fingerprint, subkey, "sign", "30d");
     gpg.add_subkey(&fingerprint, "cv25519", "encr", "never");
-    let key = gpg.export(&fingerprint);
-    let mut counts = BTreeMap::new();
-    flip(&key, &mut counts);
-    for (region, [refused, less, same]) in &counts {
-        println!(
-            "{primary} with {subkey}: {region:?}: {refused} refused, {less} with less, {same} the same"
-        );
-    }
-    assert_eq!(counts[&Region::Primary][1..], [0, 0]);
-
-    let ends: Vec<usize> = packets(&key).iter().map(|packet| packet.end).collect();
-    let mut shorter = 0;
-    for length in 0..key.len() {
-        match judged(&key[..length]) {
-            Ok(judged) => {
-                assert!(ends.contains(&length), "cut at {length}: {judged:?}");
-                shorter += 1;
-            }
-            Err(_) => assert!(!ends[2..].contains(&length), "cut at {length}"),
-        }
-    }
-    println!(
-        "{primary}: {} ways to end too soon, {shorter} of them a key",
-        key.len()
+    each_byte(
+        &format!("{primary} with {subkey}"),
+        &gpg.export(&fingerprint),
+        ways,
     );
 }
 
 #[test]
 fn each_byte_of_an_ed25519_key() {
-    each_byte("ed25519", "ed25519");
+    each_byte_of_gpgs("ed25519", "ed25519", &BOTH);
 }
 
 #[test]
 fn each_byte_of_an_rsa_key() {
-    each_byte("rsa1024", "rsa1024");
+    each_byte_of_gpgs("rsa1024", "rsa1024", &BOTH);
 }
 
 #[test]
 fn each_byte_of_an_ecdsa_key() {
-    each_byte("nistp256/ecdsa", "ed25519");
+    each_byte_of_gpgs("nistp256/ecdsa", "ed25519", &BOTH);
 }
 
 #[test]
 fn each_byte_of_a_dsa_key() {
-    each_byte("dsa1024", "rsa1024");
+    each_byte_of_gpgs("dsa1024", "rsa1024", &BOTH);
+}
+
+/// One way: it takes long.
+#[test]
+fn each_byte_of_a_key_on_a_larger_curve() {
+    each_byte_of_gpgs("nistp384/ecdsa", "ed25519", &BOTH[1..]);
+}
+
+/// One of rPGP's, with the same as those of GnuPG.
+#[test]
+fn each_byte_of_a_key_of_version_6() {
+    let mut rng = rand::thread_rng();
+    let made = Timestamp::from_secs(NOW as u32 - 1000);
+    let subkey = |kind, signs, encrypts| {
+        let mut subkey = SubkeyParamsBuilder::default();
+        subkey
+            .version(KeyVersion::V6)
+            .key_type(kind)
+            .created_at(made);
+        subkey.can_sign(signs).can_encrypt(encrypts);
+        subkey.build().unwrap()
+    };
+    let secret = SecretKeyParamsBuilder::default()
+        .version(KeyVersion::V6)
+        .key_type(KeyType::Ed25519)
+        .created_at(made)
+        .can_certify(true)
+        .can_sign(true)
+        .primary_user_id("first <a@x>".into())
+        .user_id("second <b@x>")
+        .subkeys(vec![
+            subkey(KeyType::Ed25519, true, EncryptionCaps::None),
+            subkey(KeyType::X25519, false, EncryptionCaps::All),
+        ])
+        .build()
+        .unwrap()
+        .generate(&mut rng)
+        .unwrap();
+    let key = secret.to_public_key().to_bytes().unwrap();
+    each_byte("Ed25519 of version 6", &key, &BOTH);
 }

@@ -18,6 +18,7 @@ mod load;
 mod lockdown;
 mod no_bpf;
 mod pgp;
+mod pgp_bad;
 mod pgp_hostile;
 mod reach;
 mod sample;
@@ -58,6 +59,7 @@ const TOPICS: &[&Topic] = &[
     &bpfilter::TOPIC,
     &pgp::TOPIC,
     &pgp_hostile::TOPIC,
+    &pgp_bad::TOPIC,
     &reach::TOPIC,
     &stress::TOPIC,
     &leaks::TOPIC,

@@ -53,8 +53,6 @@ pub(crate) const TOPIC: Topic = Topic {
         test("one open file is one transaction", one_transaction),
         test("keys and open files keep the module loaded", in_use),
         test("a handler that was killed is replaced", killed),
-        // The log is full of them for a while.
-        test("cut and changed keys", bad_keys),
         test_only(Mode::Deterministic, "what it costs to add a key", cost),
     ],
 };
@@ -282,49 +280,6 @@ fn not_ours(_: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Cut anywhere, and with each byte changed at its turn: refused, or a key that says so; and nobody dies of it.
-fn bad_keys(_: &Context) -> Result<()> {
-    let starts = DRIVER.number("starts")?;
-    let whole = file("subkey.pgp")?;
-    let primary = &fingerprints("subkey")?[0];
-    let signature = file("subkey.sig")?;
-    let data = file("data")?;
-    let primary_end = 3 + usize::from(u16::from_be_bytes([whole[1], whole[2]]));
-    let (mut refused, mut others, mut same) = (0, 0, 0);
-    let flips = (0..whole.len()).step_by(7).map(|at| changed(&whole, at));
-    let cuts = (1..whole.len())
-        .step_by(11)
-        .map(|end| whole[..end].to_vec());
-    for (bytes, at) in flips
-        .zip((0..whole.len()).step_by(7))
-        .chain(cuts.map(|cut| (cut, usize::MAX)))
-    {
-        let Ok(key) = add(&bytes) else {
-            refused += 1;
-            continue;
-        };
-        let shown = keys::shown(key.serial)?;
-        if shown.contains(&tail(primary)) {
-            same += 1;
-            ensure!(
-                at >= primary_end,
-                "byte {at} of the primary key makes no difference"
-            );
-        } else {
-            others += 1;
-        }
-        let answer = Request::detached(key.serial, &signature, &data).ask()?;
-        ensure!(
-            answer.error != 0 || answer.primary == *primary,
-            "another key verifies it: {answer:?}"
-        );
-    }
-    println!("# {refused} refused, {same} with the same primary key, {others} with another one");
-    ensure!(others == 0, "a primary key that nobody has signed for");
-    ensure!(DRIVER.number("starts")? == starts, "a handler died of it");
-    Ok(())
-}
-
 fn subkey(_: &Context) -> Result<()> {
     let key = add(&file("subkey.pgp")?)?;
     let fingerprints = fingerprints("subkey")?;
@@ -482,7 +437,7 @@ fn text(_: &Context) -> Result<()> {
 }
 
 /// A file in memory.
-fn memory(content: &[u8]) -> Result<File> {
+pub(super) fn memory(content: &[u8]) -> Result<File> {
     let mut file = File::from(rustix::fs::memfd_create("data", MemfdFlags::CLOEXEC)?);
     file.write_all(content)?;
     Ok(file)
@@ -697,11 +652,11 @@ fn packages(_: &Context) -> Result<()> {
 }
 
 /// Where a package's second header begins.
-fn header_of(package: &[u8]) -> Result<usize> {
+pub(super) fn header_of(package: &[u8]) -> Result<usize> {
     Ok(end_of(package, 96)?.next_multiple_of(8))
 }
 
-fn payload_of(package: &[u8]) -> Result<usize> {
+pub(super) fn payload_of(package: &[u8]) -> Result<usize> {
     end_of(package, header_of(package)?)
 }
 

@@ -216,7 +216,7 @@ pub(crate) fn keyring() -> umd_pgp::Keyring {
     keyring
 }
 
-/// A packet of a key: its tag, where it begins, where its body begins and ends. What GnuPG writes is in the old format.
+/// A packet of a key: its tag, where it begins, where its body begins and ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Packet {
     pub(crate) tag: u8,
@@ -230,12 +230,19 @@ pub(crate) fn packets(key: &[u8]) -> Vec<Packet> {
     let mut packets = Vec::new();
     let mut begin = 0;
     while begin < key.len() {
-        let tag = key[begin] >> 2 & 0xf;
-        let octets = 1 << (key[begin] & 3);
+        let (tag, octets) = match key[begin] {
+            // The new format: GnuPG writes the old one, rPGP this.
+            first @ 0xc0.. => (first & 0x3f, if key[begin + 1] < 192 { 1 } else { 2 }),
+            first => (first >> 2 & 0xf, 1 << (first & 3)),
+        };
         let body = begin + 1 + octets;
         let length = key[begin + 1..body]
             .iter()
             .fold(0, |length, octet| length << 8 | usize::from(*octet));
+        let length = match (key[begin], octets) {
+            (0xc0.., 2) => length - (192 << 8) + 192,
+            _ => length,
+        };
         let end = body + length;
         packets.push(Packet {
             tag,
