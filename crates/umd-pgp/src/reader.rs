@@ -13,7 +13,18 @@ use umd::{CallFailure, Cause, Driver};
 
 static HANDLER: &[u8] = umd::include_handler!("pgp-handler");
 
-pub(crate) struct Reader(Driver);
+pub(crate) struct Reader(Seat);
+
+/// Who is asked.
+enum Seat {
+    Handler(Driver),
+    /// In tests, one who lies.
+    #[cfg(test)]
+    Liar(Liar),
+}
+
+#[cfg(test)]
+pub(crate) type Liar = Box<dyn Fn(Request, &[u8]) -> Vec<u8> + Send + Sync>;
 
 impl Reader {
     pub(crate) fn new() -> Result<Self, Error> {
@@ -21,7 +32,12 @@ impl Reader {
             .request_max(REQUEST_MAX)
             .deadline(Duration::from_secs(10))
             .build()?;
-        Ok(Self(driver))
+        Ok(Self(Seat::Handler(driver)))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with(liar: Liar) -> Self {
+        Self(Seat::Liar(liar))
     }
 
     /// Asks the handler about these bytes.
@@ -30,6 +46,11 @@ impl Reader {
             Ok(length) if input.len() <= INPUT_MAX => length,
             _ => return Err(Refusal::TooLong.into()),
         };
+        let driver = match &self.0 {
+            Seat::Handler(driver) => driver,
+            #[cfg(test)]
+            Seat::Liar(liar) => return Ok(liar(request, input)),
+        };
         let mut question = request.encode(length).to_vec();
         question.extend(input);
         let room = match request {
@@ -37,7 +58,7 @@ impl Reader {
             _ => REPLY_MAX,
         };
         let mut reply = vec![0; room];
-        let length = self.0.call_bytes(&question, &mut reply).map_err(refusal)?;
+        let length = driver.call_bytes(&question, &mut reply).map_err(refusal)?;
         reply.truncate(length);
         Ok(reply)
     }
