@@ -5,8 +5,6 @@ use crate::claims::{Claim, Claims, Feed, read_all};
 use crate::crypto::RustCrypto;
 use crate::error::Error;
 use crate::key::{Key, PublicKey};
-#[cfg(test)]
-use crate::reader::Liar;
 use crate::reader::Reader;
 use pgp_proto::{Block, Cleartext, Detached, INPUT_MAX, Place, Request, Ring};
 use pgp_rules::key::SUBKEYS_MAX;
@@ -74,16 +72,6 @@ impl Keyring {
             keys: Vec::new(),
             time: None,
         })
-    }
-
-    /// One whose handler lies.
-    #[cfg(test)]
-    pub(crate) fn with(liar: Liar) -> Self {
-        Self {
-            reader: Reader::with(liar),
-            keys: Vec::new(),
-            time: None,
-        }
     }
 
     /// Takes this for the present, and not the clock. What a key's owner says is read when the key is added.

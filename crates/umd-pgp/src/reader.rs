@@ -13,14 +13,11 @@ use umd::{CallFailure, Cause, Driver};
 
 static HANDLER: &[u8] = umd::include_handler!("pgp-handler");
 
-pub(crate) struct Reader(Seat);
-
-/// Who is asked.
-enum Seat {
-    Handler(Driver),
-    /// In tests, one who lies.
+pub(crate) struct Reader {
+    handler: Driver,
+    /// In tests, one who lies in its place.
     #[cfg(test)]
-    Liar(Liar),
+    pub(crate) liar: Option<Liar>,
 }
 
 #[cfg(test)]
@@ -28,16 +25,15 @@ pub(crate) type Liar = Box<dyn Fn(Request, &[u8]) -> Vec<u8> + Send + Sync>;
 
 impl Reader {
     pub(crate) fn new() -> Result<Self, Error> {
-        let driver = Driver::builder("pgp", HANDLER)
+        let handler = Driver::builder("pgp", HANDLER)
             .request_max(REQUEST_MAX)
             .deadline(Duration::from_secs(10))
             .build()?;
-        Ok(Self(Seat::Handler(driver)))
-    }
-
-    #[cfg(test)]
-    pub(crate) fn with(liar: Liar) -> Self {
-        Self(Seat::Liar(liar))
+        Ok(Self {
+            handler,
+            #[cfg(test)]
+            liar: None,
+        })
     }
 
     /// Asks the handler about these bytes.
@@ -46,11 +42,10 @@ impl Reader {
             Ok(length) if input.len() <= INPUT_MAX => length,
             _ => return Err(Refusal::TooLong.into()),
         };
-        let driver = match &self.0 {
-            Seat::Handler(driver) => driver,
-            #[cfg(test)]
-            Seat::Liar(liar) => return Ok(liar(request, input)),
-        };
+        #[cfg(test)]
+        if let Some(liar) = &self.liar {
+            return Ok(liar(request, input));
+        }
         let mut question = request.encode(length).to_vec();
         question.extend(input);
         let room = match request {
@@ -58,7 +53,10 @@ impl Reader {
             _ => REPLY_MAX,
         };
         let mut reply = vec![0; room];
-        let length = driver.call_bytes(&question, &mut reply).map_err(refusal)?;
+        let length = self
+            .handler
+            .call_bytes(&question, &mut reply)
+            .map_err(refusal)?;
         reply.truncate(length);
         Ok(reply)
     }

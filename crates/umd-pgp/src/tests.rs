@@ -20,7 +20,7 @@ fn made(name: &str) -> SignedPublicKey {
         .primary_user_id(name.into())
         .build()
         .unwrap()
-        .generate(&mut rand::thread_rng())
+        .generate(rand::thread_rng())
         .unwrap();
     secret.to_public_key()
 }
@@ -59,6 +59,12 @@ fn honest(request: Request, input: &[u8]) -> Vec<u8> {
     reply
 }
 
+fn lying(liar: impl Fn(Request, &[u8]) -> Vec<u8> + Send + Sync + 'static) -> Keyring {
+    let mut keyring = Keyring::new().unwrap();
+    keyring.reader.liar = Some(Box::new(liar));
+    keyring
+}
+
 fn written(places: &[Place]) -> Vec<u8> {
     places
         .iter()
@@ -69,7 +75,7 @@ fn written(places: &[Place]) -> Vec<u8> {
 
 /// The names of the keys that are added where a handler says this about the ring, and how many are refused for its lies.
 fn added(ring: Vec<u8>) -> (Vec<String>, usize) {
-    let mut keyring = Keyring::with(Box::new(move |request, input| match request {
+    let mut keyring = lying(move |request, input| match request {
         // What comes next is asked about by itself: it is all one key.
         Request::Ring if input.len() < RING.bytes.len() => written(&[Place {
             at: 0,
@@ -77,7 +83,7 @@ fn added(ring: Vec<u8>) -> (Vec<String>, usize) {
         }]),
         Request::Ring => ring.clone(),
         _ => honest(request, input),
-    }));
+    });
     let refused = keyring.add_all(&RING.bytes).unwrap().refused;
     let lies = refused
         .iter()
@@ -169,10 +175,10 @@ fn armored(key: &SignedPublicKey) -> Vec<u8> {
 fn unpacked(text: &[u8], binary: &[u8]) -> Result<String, Error> {
     let header = Armor::encode_header(Block::Key, Checksum::Right, text.len() as u32);
     let told = [&header[..], binary].concat();
-    let mut keyring = Keyring::with(Box::new(move |request, input| match request {
+    let mut keyring = lying(move |request, input| match request {
         Request::Armor => told.clone(),
         _ => honest(request, input),
-    }));
+    });
     keyring.add(text).map(|key| key.name().into_owned())
 }
 
