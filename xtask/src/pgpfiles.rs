@@ -45,6 +45,8 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("subkey", "rsa2048", "cert"),
     ("mixed", "rsa2048", "sign"),
     ("ripemd", "rsa2048", "sign"),
+    ("renamed", "rsa2048", "sign"),
+    ("shortened", "rsa2048", "sign"),
 ];
 
 /// Keys whose signatures keyctl is to verify by itself, and their sizes.
@@ -110,22 +112,32 @@ impl<'p> Maker<'p> {
             "shown",
             "J\u{f6}rg \u{9b}31m \u{202e}x\u{2066} <shown@example.org>",
         )?;
-        self.add_subkey("subkey", "rsa3072", "sign")?;
-        self.add_subkey("subkey", "rsa1024", "encr")?;
-        self.add_subkey("mixed", "ed25519", "sign")?;
+        self.add_subkey("subkey", "rsa3072", "sign", "never")?;
+        self.add_subkey("subkey", "rsa1024", "encr", "never")?;
+        self.add_subkey("mixed", "ed25519", "sign", "never")?;
+        self.add_subkey("mixed", "ed25519", "sign", "1d")?;
         for (name, ..) in KEYS {
             self.sign(name)?;
         }
         self.sign("expired")?;
+        self.sign_by_each("mixed")?;
         self.revoke("revoked")?;
         self.revoke_over("ripemd", "RIPEMD160")?;
+        for name in ["usage", "shortened"] {
+            self.export(name, &[], &format!("{name}.before.pgp"))?;
+        }
         self.take_usage("usage")?;
+        self.shorten("shortened")?;
+        self.rename("renamed")?;
         for name in KEYS.iter().map(|(name, ..)| *name).chain(["expired"]) {
             self.export(name, &[], &format!("{name}.pgp"))?;
             let fingerprints = self.fingerprints(name)?.join("\n");
             fs::write(self.out.join(format!("{name}.fpr")), fingerprints)?;
         }
         self.export("rsa2048", &["--armor"], "rsa2048.asc")?;
+        // What was said before it was taken back, too.
+        let all = "--export-options=no-export-minimal";
+        self.export("renamed", &[all], "renamed.pgp")?;
         self.short()?;
         for (name, bits) in SPLIT {
             self.split(name, *bits)?;
@@ -201,9 +213,9 @@ impl<'p> Maker<'p> {
         first.context("gpg lists no fingerprint")
     }
 
-    fn add_subkey(&self, name: &str, kind: &str, usage: &str) -> Result<()> {
+    fn add_subkey(&self, name: &str, kind: &str, usage: &str, expires: &str) -> Result<()> {
         let fingerprint = self.fingerprint(name)?;
-        self.run(&["--quick-add-key", &fingerprint, kind, usage, "never"])
+        self.run(&["--quick-add-key", &fingerprint, kind, usage, expires])
             .map(drop)
     }
 
@@ -216,15 +228,28 @@ impl<'p> Maker<'p> {
 
     /// With the newest key that signs, as gpg does.
     fn sign(&self, name: &str) -> Result<()> {
-        let (output, data) = (self.path(&format!("{name}.sig")), self.path("data"));
         // ECDSA wants a hash that is as long as the curve's numbers.
         let hash = match name {
             "p384" => "--digest-algo=SHA384",
             "p521" => "--digest-algo=SHA512",
             _ => "--digest-algo=SHA256",
         };
+        self.sign_by(&mail(name), hash, &format!("{name}.sig"))
+    }
+
+    /// With the primary key, which is number 0, and with each subkey.
+    fn sign_by_each(&self, name: &str) -> Result<()> {
+        for (number, fingerprint) in self.fingerprints(name)?.iter().enumerate() {
+            let file = format!("{name}.{number}.sig");
+            self.sign_by(&format!("{fingerprint}!"), "--digest-algo=SHA256", &file)?;
+        }
+        Ok(())
+    }
+
+    fn sign_by(&self, user: &str, hash: &str, file: &str) -> Result<()> {
+        let (output, data) = (self.path(file), self.path("data"));
         let common = [hash, "--output", &output];
-        let what = ["--local-user", &mail(name), "--detach-sign", &data];
+        let what = ["--local-user", user, "--detach-sign", &data];
         self.run(&[&common[..], &what].concat()).map(drop)
     }
 
@@ -290,6 +315,30 @@ impl<'p> Maker<'p> {
         let mut gpg = self.gpg(&["--no-batch", "--faked-system-time", LATER]);
         gpg.args(["--command-fd=0", "--edit-key", &fingerprint]);
         self.edit(&mut gpg, b"change-usage\ns\nq\nsave\n")
+    }
+
+    /// It was good for ever, and is so no more.
+    fn shorten(&self, name: &str) -> Result<()> {
+        let fingerprint = self.fingerprint(name)?;
+        let time = ["--faked-system-time", LATER];
+        self.run(&[&time[..], &["--quick-set-expire", &fingerprint, "1d"]].concat())
+            .map(drop)
+    }
+
+    /// Another user id instead of its only one; what vouches for that has somebody's name in a notation.
+    fn rename(&self, name: &str) -> Result<()> {
+        let fingerprint = self.fingerprint(name)?;
+        let old = format!("{name} <{}>", mail(name));
+        let new = format!("new <{}>", mail(name));
+        let time = ["--faked-system-time", LATER];
+        let notation = [
+            "--cert-notation",
+            "note@example.org=root <root@example.org>",
+        ];
+        let add = ["--quick-add-uid", &fingerprint, &new];
+        self.run(&[&time[..], &notation, &add].concat())?;
+        self.run(&[&time[..], &["--quick-revoke-uid", &fingerprint, &old]].concat())
+            .map(drop)
     }
 
     /// For `keyctl pkey_verify`: the digest, and the signature in the kernel's form.

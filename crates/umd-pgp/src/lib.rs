@@ -46,6 +46,8 @@ mod minimize;
 mod package;
 mod reader;
 mod split;
+#[cfg(test)]
+mod tests;
 
 pub use crypto::RustCrypto;
 pub use error::Error;

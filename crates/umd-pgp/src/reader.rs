@@ -13,15 +13,27 @@ use umd::{CallFailure, Cause, Driver};
 
 static HANDLER: &[u8] = umd::include_handler!("pgp-handler");
 
-pub(crate) struct Reader(Driver);
+pub(crate) struct Reader {
+    handler: Driver,
+    /// In tests, one who lies in its place.
+    #[cfg(test)]
+    pub(crate) liar: Option<Liar>,
+}
+
+#[cfg(test)]
+pub(crate) type Liar = Box<dyn Fn(Request, &[u8]) -> Vec<u8> + Send + Sync>;
 
 impl Reader {
     pub(crate) fn new() -> Result<Self, Error> {
-        let driver = Driver::builder("pgp", HANDLER)
+        let handler = Driver::builder("pgp", HANDLER)
             .request_max(REQUEST_MAX)
             .deadline(Duration::from_secs(10))
             .build()?;
-        Ok(Self(driver))
+        Ok(Self {
+            handler,
+            #[cfg(test)]
+            liar: None,
+        })
     }
 
     /// Asks the handler about these bytes.
@@ -30,6 +42,10 @@ impl Reader {
             Ok(length) if input.len() <= INPUT_MAX => length,
             _ => return Err(Refusal::TooLong.into()),
         };
+        #[cfg(test)]
+        if let Some(liar) = &self.liar {
+            return Ok(liar(request, input));
+        }
         let mut question = request.encode(length).to_vec();
         question.extend(input);
         let room = match request {
@@ -37,7 +53,10 @@ impl Reader {
             _ => REPLY_MAX,
         };
         let mut reply = vec![0; room];
-        let length = self.0.call_bytes(&question, &mut reply).map_err(refusal)?;
+        let length = self
+            .handler
+            .call_bytes(&question, &mut reply)
+            .map_err(refusal)?;
         reply.truncate(length);
         Ok(reply)
     }

@@ -20,11 +20,15 @@ struct Input {
     other: Vec<Entry>,
 }
 
-/// The owner has two user ids, two subkeys that sign, one that encrypts, and one that was revoked; in one self-signature there is a
-/// notation.
+/// When the owner's key expires, as it was said first and last.
+const EXPIRIES: [u64; 2] = [NOW - 1000 + 30 * DAY, NOW - 10 + 10 * DAY];
+const DAY: u64 = 86_400;
+
+/// The owner's primary key may not sign data, and expires sooner than was said at first. There are two user ids, two subkeys that sign, one
+/// that encrypts, and one that was revoked; in one self-signature there is a notation.
 static INPUT: LazyLock<Input> = LazyLock::new(|| {
     let gpg = Gpg::new();
-    let owner = gpg.make("owner <o@x>", "ed25519", "sign", "never");
+    let owner = gpg.make("owner <o@x>", "ed25519", "cert", "30d");
     let notation = ["--cert-notation", "note@x=owner <o@x>"];
     let second = [&notation[..], &["--quick-add-uid", &owner, "second <o@y>"]].concat();
     gpg.run_at(NOW - 950, &second);
@@ -122,8 +126,21 @@ fn is_within_the_truth(judged: &Judged) {
             .as_ref()
             .is_none_or(|user_id| known.contains(&&user_id[..]))
     );
-    for (fingerprint, _) in &judged.subkeys {
-        assert!(truth.subkeys.iter().any(|(known, _)| known == fingerprint));
+    // No self-signature says that it is for ever, or that it may sign.
+    let expires = judged.state.expires.expect("it expires");
+    assert!(EXPIRIES.contains(&expires), "{expires}");
+    assert!(!judged.state.revoked && !judged.state.signs);
+    for (fingerprint, state) in &judged.subkeys {
+        let known = truth.subkeys.iter().find(|(known, _)| known == fingerprint);
+        let (_, known) = known.expect("a subkey of the owner's");
+        assert!(known.revoked || !state.revoked);
+        // All that are not revoked are good: those that are said to be without a word of theirs are not there.
+        assert_eq!(state.signs, !state.revoked);
+        // One expires by itself, others with their primary key.
+        let own = known
+            .expires
+            .filter(|own| Some(*own) != truth.state.expires);
+        assert_eq!(state.expires, own.or(Some(expires)));
     }
 }
 
@@ -138,7 +155,10 @@ fn the_truth() {
         .map(|(_, state)| state.revoked)
         .collect();
     assert_eq!(revoked, [true, false, false]);
-    assert_eq!(INPUT.truth.state.expires, Some(NOW - 10 + 864_000));
+    assert_eq!(INPUT.truth.state.expires, Some(EXPIRIES[1]));
+    let own = Some(NOW - 900 + DAY);
+    let expires = |(_, state): &&(_, State)| state.expires == own;
+    assert_eq!(INPUT.truth.subkeys.iter().filter(expires).count(), 1);
     is_within_the_truth(&INPUT.truth);
 }
 
@@ -439,8 +459,19 @@ fn what_a_liar_can_do() {
         .copied()
         .collect();
     let older = believed(&newest);
-    assert_eq!(older.state.expires, None);
+    assert_eq!(older.state.expires, Some(EXPIRIES[0]));
     is_within_the_truth(&older);
+    // It need not hide them, where it says that they are old.
+    let mut aged = honest.clone();
+    for entry in &mut aged {
+        if let Entry::Signature(signature) = entry
+            && u64::from(signature.created) >= NOW - 10
+        {
+            signature.created = 0;
+        }
+    }
+    assert_eq!(believed(&aged).state, older.state);
+    is_within_the_truth(&believed(&aged));
 
     // A user id.
     let fewer = hiding_all_of(&|entry| matches!(entry, Entry::UserId(_)));
@@ -451,6 +482,57 @@ fn what_a_liar_can_do() {
     let fewer = hiding_all_of(&|entry| matches!(entry, Entry::Subkey(_)));
     // The one that lies first is the oldest.
     assert_eq!(fewer.subkeys, INPUT.truth.subkeys[..2]);
+}
+
+/// What its owner once said counts, where a newer word is hidden.
+#[test]
+fn a_use_that_was_taken_back() {
+    let gpg = Gpg::new();
+    let owner = gpg.make("signed once", "ed25519", "sign", "never");
+    let reader = Gpg::new();
+    reader.run(&["--import"], &gpg.export(&owner));
+    gpg.run_edit(&owner, b"change-usage\nS\nQ\nsave\n");
+    reader.run(&["--import"], &gpg.export(&owner));
+    let key = reader.export(&owner);
+    let honest = entries(&reply(&key).unwrap(), key.len());
+    let signs = |entries: &[Entry]| {
+        let judged = judge_reply(&key, &written(entries));
+        judged.map(|judged| judged.state.signs)
+    };
+    let [primary, user_id, one, other] = honest[..] else {
+        panic!("{honest:?}")
+    };
+    assert_eq!(signs(&honest), Ok(false));
+    let alone = [one, other].map(|signature| signs(&[primary, user_id, signature]).unwrap());
+    assert_ne!(alone[0], alone[1]);
+    assert_eq!(signs(&[primary, user_id]), Err(Refusal::NoSelfSignature));
+}
+
+#[test]
+fn a_revocation_of_a_user_id_gives_no_use() {
+    let gpg = Gpg::new();
+    let owner = gpg.make("old name", "ed25519", "sign", "never");
+    gpg.run_at(NOW - 900, &["--quick-add-uid", &owner, "new name"]);
+    gpg.run_at(NOW - 800, &["--quick-revoke-uid", &owner, "old name"]);
+    let key = gpg.export(&owner);
+    let honest = entries(&reply(&key).unwrap(), key.len());
+    let judged = |entries: &[Entry]| judge_reply(&key, &written(entries)).unwrap();
+    let truth = judged(&honest);
+    assert_eq!(truth.user_id.as_deref(), Some(&b"new name"[..]));
+    assert!(truth.state.signs);
+    // All that says what the key is for is hidden.
+    let place = |place: Place| place.of(&key).unwrap();
+    let shown: Vec<Entry> = honest
+        .into_iter()
+        .filter(|entry| match entry {
+            Entry::UserId(user_id) => place(*user_id) == b"old name",
+            Entry::Signature(signature) => place(signature.object.body)[1] == 0x30,
+            _ => true,
+        })
+        .collect();
+    assert_eq!(shown.len(), 3);
+    let judged = judged(&shown);
+    assert_eq!((judged.user_id, judged.state), (None, State::default()));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A hostile handler in the PGP driver's seat: what it can do, and what it cannot.
 
+use std::ops::Range;
+use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -28,7 +30,13 @@ pub(crate) const TOPIC: Topic = Topic {
             "a subkey, user id and signature out of each other",
             misplaced,
         ),
+        test("parts within a notation or a user id", within),
         test("what it can hide", hidden),
+        test("a newer self-signature that it hides", older),
+        test(
+            "a revocation is all that it shows of a user id",
+            only_revoked,
+        ),
         test("refusals of its own", refusals),
         test("a handler that dies", dies),
         test("a handler that hangs", hangs),
@@ -83,7 +91,28 @@ fn reply(entries: &[Vec<u8>]) -> Result<Vec<u8>> {
     Ok([&header[..], &entries.concat()].concat())
 }
 
+/// Where in the key something is that an entry tells of.
+fn place(entry: &[u8]) -> Result<Range<usize>> {
+    let word = |at: usize| -> Result<usize> {
+        let bytes = entry[at..at + 4].try_into()?;
+        Ok(usize::try_from(u32::from_le_bytes(bytes))?)
+    };
+    let (at, length) = (word(8)?, word(12)?);
+    Ok(at..at + length)
+}
+
+/// A packet in the new format.
+fn packet(tag: u8, body: &[u8]) -> Result<Vec<u8>> {
+    let length = u32::try_from(body.len())?.to_be_bytes();
+    Ok([&[0xc0 | tag, 0xff], &length[..], body].concat())
+}
+
+/// The tags of packets.
+const SIGNATURE_PACKET: u8 = 2;
+const USER_ID_PACKET: u8 = 13;
+
 /// Kinds of entries, by their first byte.
+const PRIMARY: u8 = 1;
 const USER_ID: u8 = 2;
 const SUBKEY: u8 = 3;
 const SIGNATURE: u8 = 4;
@@ -129,6 +158,16 @@ fn refused(what: &str, key: Result<Key, Errno>, error: Errno) -> Result<()> {
     }
 }
 
+/// A reply with one bit of a byte changed.
+fn small_lies(reply: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let places = (0..reply.len()).flat_map(|at| [(at, 0), (at, 7)]);
+    places.map(|(at, bit)| {
+        let mut lie = reply.to_vec();
+        lie[at] ^= 1 << bit;
+        lie
+    })
+}
+
 fn nonsense(_: &Context) -> Result<()> {
     let key = file("subkey.pgp")?;
     let honest = honest("subkey")?;
@@ -154,18 +193,14 @@ fn nonsense(_: &Context) -> Result<()> {
     let fingerprint = &fingerprints("subkey")?[0];
     let tail = hex(&fingerprint[12..]);
     let (mut refused, mut added) = (0, 0);
-    for at in 0..honest.len() {
-        for bit in [0, 7] {
-            let mut lie = honest.clone();
-            lie[at] ^= 1 << bit;
-            match add_told(&key, &lie) {
-                Ok(key) => {
-                    added += 1;
-                    let shown = keys::shown(key.serial)?;
-                    ensure!(shown.contains(&tail), "byte {at}: {shown}");
-                }
-                Err(_) => refused += 1,
+    for lie in small_lies(&honest) {
+        match add_told(&key, &lie) {
+            Ok(key) => {
+                added += 1;
+                let shown = keys::shown(key.serial)?;
+                ensure!(shown.contains(&tail), "{shown}");
             }
+            Err(_) => refused += 1,
         }
     }
     println!(
@@ -249,6 +284,60 @@ fn misplaced(_: &Context) -> Result<()> {
     Ok(())
 }
 
+/// What lies in a signature's notation or in a user id is text, whatever it looks like.
+fn within(_: &Context) -> Result<()> {
+    const NAME: &[u8] = b"root <root@example.org>";
+    let key = file("renamed.pgp")?;
+    let all = entries(&honest("renamed")?);
+    let holder = all.last().context("no signature")?;
+    let begin = place(holder)?.start;
+    let at = key[begin..]
+        .windows(NAME.len())
+        .position(|text| text == NAME);
+    let at = begin + at.context("no notation")?;
+    let mut name = vec![0; pgp_proto::ENTRY_LEN];
+    name[0] = USER_ID;
+    name[8..12].copy_from_slice(&u32::try_from(at)?.to_le_bytes());
+    name[12..16].copy_from_slice(&u32::try_from(NAME.len())?.to_le_bytes());
+    // It lies in something else that was told of.
+    let lie = [&all[..], slice::from_ref(&name)].concat();
+    refused("both", add_told(&key, &reply(&lie)?), Errno::BADMSG)?;
+    // By itself nobody has signed it: not with the signature that it is in, of which there is another one behind.
+    let twice = [&key[..], &packet(SIGNATURE_PACKET, &key[place(holder)?])?].concat();
+    let second = moved(holder.clone(), twice.len() - place(holder)?.end);
+    ensure!(twice[place(&second)?] == twice[place(holder)?], "not moved");
+    let lie = [all[0].clone(), name.clone(), second.clone()];
+    let told = add_told(&twice, &reply(&lie)?);
+    refused("a name in a notation", told, Errno::KEYREJECTED)?;
+    let lie = [&all[..all.len() - 1], &[name, second]].concat();
+    let added = add_told(&twice, &reply(&lie)?)?;
+    let shown = keys::shown(added.serial)?;
+    ensure!(!shown.contains("root"), "{shown}");
+    drop(added);
+
+    // A user id that is somebody's whole key, with a subkey that signs.
+    let (own, other) = (file("rsa2048.pgp")?, file("subkey.pgp")?);
+    let both = [&own[..], &packet(USER_ID_PACKET, &other)?].concat();
+    let shift = both.len() - other.len();
+    let others: Vec<_> = entries(&honest("subkey")?)
+        .into_iter()
+        .map(|entry| moved(entry, shift))
+        .collect();
+    let told = add_told(&both, &reply(&others)?);
+    refused("a key in a user id", told, Errno::BADMSG)?;
+    let all = entries(&honest("rsa2048")?);
+    let lie = [&all[..1], &others[1..]].concat();
+    let told = add_told(&both, &reply(&lie)?);
+    refused("a user id in a user id", told, Errno::KEYREJECTED)?;
+    let lie = [&all[..], &others[1..]].concat();
+    let added = add_told(&both, &reply(&lie)?)?;
+    let shown = keys::shown(added.serial)?;
+    ensure!(shown.contains("rsa2048 <"), "{shown}");
+    Request::detached(added.serial, &told_signature("subkey")?, &file("data")?)
+        .refused(Errno::NOKEY)
+        .map(drop)
+}
+
 /// A handler in others' hands can hide things: docs/pgp.md says so.
 fn hidden(_: &Context) -> Result<()> {
     let data = file("data")?;
@@ -277,6 +366,90 @@ fn hidden(_: &Context) -> Result<()> {
         add_told(&key, &reply(&all[..1])?),
         Errno::KEYREJECTED,
     )
+}
+
+/// Where the newest self-signature is hidden, or said to be an old one, what the owner once said counts; and nothing that the owner
+/// never said.
+fn older(_: &Context) -> Result<()> {
+    let data = file("data")?;
+    for (name, error) in [
+        // It may not sign any more.
+        ("usage", Errno::KEYREJECTED),
+        ("shortened", Errno::KEYEXPIRED),
+    ] {
+        let fingerprint = &fingerprints(name)?[0];
+        let before = file(&format!("{name}.before.pgp"))?;
+        let once = entries(&honest_of(&before, fingerprint)?);
+        let [.., once] = &once[..] else {
+            anyhow::bail!("no signature")
+        };
+        let once = packet(SIGNATURE_PACKET, &before[place(once)?])?;
+        let key = [file(&format!("{name}.pgp"))?, once].concat();
+        let all = entries(&honest_of(&key, fingerprint)?);
+        let kinds: Vec<u8> = all.iter().map(|entry| entry[0]).collect();
+        ensure!(
+            kinds == [PRIMARY, USER_ID, SIGNATURE, SIGNATURE],
+            "{name}: {kinds:?}"
+        );
+        let signature = told_signature(name)?;
+        let said = |entries: &[Vec<u8>]| -> Result<_> {
+            let added = add_told(&key, &reply(entries)?).context(name)?;
+            Request::detached(added.serial, &signature, &data).ask()
+        };
+        let refused = error.raw_os_error().cast_unsigned();
+        let with = |numbers: &[usize]| -> Vec<Vec<u8>> {
+            numbers.iter().map(|number| all[*number].clone()).collect()
+        };
+        for (numbers, expected) in [
+            (&[0, 1, 2, 3][..], refused),
+            (&[0, 1, 3], 0),
+            (&[0, 1, 2], refused),
+        ] {
+            let answer = said(&with(numbers))?;
+            ensure!(answer.error == expected, "{name} {numbers:?}: {answer:?}");
+        }
+        let mut swapped = all.clone();
+        let (newer, older) = (all[2][4..8].to_vec(), all[3][4..8].to_vec());
+        ensure!(newer != older, "{name}: of one time");
+        swapped[2][4..8].copy_from_slice(&older);
+        swapped[3][4..8].copy_from_slice(&newer);
+        ensure!(said(&swapped)?.error == 0, "{name}: what it says first");
+        // Without the older one, however it is told: what it is for, and until when, no lie changes.
+        let mut added = 0;
+        for lie in small_lies(&reply(&with(&[0, 1, 2]))?) {
+            if let Ok(key) = add_told(&key, &lie) {
+                added += 1;
+                let answer = Request::detached(key.serial, &signature, &data).ask()?;
+                ensure!(answer.error == refused, "{name}: {answer:?}");
+            }
+        }
+        ensure!(added > 0, "{name}: all lies are refused");
+    }
+    Ok(())
+}
+
+/// What was said of a user id goes with it: a key that has no more than a revocation of one is for nothing.
+fn only_revoked(_: &Context) -> Result<()> {
+    const REVOCATION: u8 = 0x30;
+    let (key, data) = (file("renamed.pgp")?, file("data")?);
+    let signature = told_signature("renamed")?;
+    let all = entries(&honest("renamed")?);
+    let whole = add_told(&key, &reply(&all)?)?;
+    let shown = keys::shown(whole.serial)?;
+    ensure!(shown.contains("new <"), "{shown}");
+    Request::detached(whole.serial, &signature, &data).good()?;
+    drop(whole);
+    let is_revocation = |entry: &&Vec<u8>| {
+        entry[0] == SIGNATURE && place(entry).is_ok_and(|place| key[place.start + 1] == REVOCATION)
+    };
+    let revocation = all.iter().find(is_revocation).context("no revocation")?;
+    let lie = [&all[..2], slice::from_ref(revocation)].concat();
+    let added = add_told(&key, &reply(&lie)?)?;
+    let shown = keys::shown(added.serial)?;
+    ensure!(shown.contains("(no user id)"), "{shown}");
+    Request::detached(added.serial, &signature, &data)
+        .refused(Errno::KEYREJECTED)
+        .map(drop)
 }
 
 fn refusals(_: &Context) -> Result<()> {
