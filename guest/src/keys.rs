@@ -14,10 +14,12 @@ pub(crate) const USER_KEYRING: i32 = -4;
 
 const ADD_KEY: c_long = 248;
 const KEYCTL: c_long = 250;
+const DESCRIBE: c_int = 6;
 const UNLINK: c_int = 9;
 const JOIN_SESSION: c_int = 1;
 const RESTRICT: c_int = 29;
 const SEARCH: c_int = 10;
+const PKEY_VERIFY: c_int = 28;
 const NEW_KEYRING: &CStr = c"keyring";
 const ASYMMETRIC: &CStr = c"asymmetric";
 
@@ -108,6 +110,38 @@ pub(crate) fn search(keyring: i32, description: &CStr) -> Result<i32, Errno> {
     result(unsafe { syscall(KEYCTL, SEARCH, keyring, kind, description, 0) })
 }
 
+/// What a key is called.
+pub(crate) fn description(key: &Key) -> Result<Vec<u8>, Errno> {
+    let mut room = vec![0_u8; 4096];
+    // SAFETY: the kernel writes no more than there is room for.
+    let length =
+        result(unsafe { syscall(KEYCTL, DESCRIBE, key.serial, room.as_mut_ptr(), room.len()) })?;
+    room.truncate(length.cast_unsigned() as usize);
+    // Type, owners and permissions come first, and a zero ends it.
+    let mut fields = room.splitn(5, |byte| *byte == b';');
+    let last = fields.nth(4).ok_or(Errno::BADMSG)?;
+    Ok(last.strip_suffix(&[0]).ok_or(Errno::BADMSG)?.to_vec())
+}
+
+/// Has a key verify a signature's numbers. `how` is the encoding and the hash.
+pub(crate) fn pkey_verify(key: &Key, how: &CStr, digest: &[u8], raw: &[u8]) -> Result<(), Errno> {
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(|_| Errno::INVAL);
+    let mut parameters = [0_u32; 10];
+    parameters[..3].copy_from_slice(&[key.serial.cast_unsigned(), length(digest)?, length(raw)?]);
+    // SAFETY: the parameters are as long as the kernel's, `how` is terminated, and the lengths are the slices'.
+    result(unsafe {
+        syscall(
+            KEYCTL,
+            PKEY_VERIFY,
+            parameters.as_ptr(),
+            how.as_ptr(),
+            digest.as_ptr(),
+            raw.as_ptr(),
+        )
+    })
+    .map(drop)
+}
+
 /// Runs keyctl, which has to succeed.
 pub(crate) fn keyctl(arguments: &[&str], input: &[u8]) -> Result<String> {
     let (succeeded, said) = try_keyctl(arguments, input)?;
@@ -136,7 +170,9 @@ pub(crate) fn try_keyctl(arguments: &[&str], input: &[u8]) -> Result<(bool, Stri
 
 /// What /proc/keys says of a key.
 pub(crate) fn shown(serial: i32) -> Result<String> {
-    let keys = fs::read_to_string("/proc/keys").context("reading /proc/keys")?;
+    // Names need not be UTF-8.
+    let keys = fs::read("/proc/keys").context("reading /proc/keys")?;
+    let keys = String::from_utf8_lossy(&keys);
     let line = keys
         .lines()
         .find(|line| line.starts_with(&format!("{serial:08x} ")));

@@ -6,6 +6,7 @@
 //!                                                          TAP; status 1 if anything failed
 //! umd-guest demo                                           the tour; status 1 if anything was not so
 //! umd-guest bench                                          one JSON line a measurement
+//! umd-guest keyrings                                       TAP: each key in /usr/share/umd-keyrings
 //! ```
 //!
 //! `--only` runs the tests whose name, `topic: name`, contains the text; with `--slowness` all bounds of
@@ -50,7 +51,11 @@ use harness::Mode;
 const USAGE: &str =
     "usage: umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT] [--slowness N]
        umd-guest demo
-       umd-guest bench";
+       umd-guest bench
+       umd-guest keyrings";
+
+/// Thousands of signatures take longer than a test may.
+const KEYRINGS: u32 = 20;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -59,6 +64,10 @@ fn main() -> ExitCode {
         ["suite", options @ ..] => suite(options),
         ["demo"] => demo::run(),
         ["bench"] => bench::run().map(|()| true),
+        ["keyrings"] => {
+            time::set_slowness(KEYRINGS);
+            suite::keyrings()
+        }
         ["actor", rest @ ..] => return actor::main(rest),
         _ => Err(anyhow::anyhow!("{USAGE}")),
     };

@@ -44,7 +44,8 @@ pub(crate) fn fingerprints(name: &str) -> Result<Vec<Vec<u8>>> {
     text.lines().map(bytes).collect()
 }
 
-fn bytes(hex: &str) -> Result<Vec<u8>> {
+/// Bytes from hexadecimal digits.
+pub(crate) fn bytes(hex: &str) -> Result<Vec<u8>> {
     let pairs = hex.as_bytes().chunks(2);
     pairs
         .map(|pair| Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?))

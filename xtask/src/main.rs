@@ -64,8 +64,7 @@ enum Task {
     Build(Build),
     Vm(VmArgs),
     Bench(Bench),
-    /// Compare every key of Debian's keyrings with what GnuPG says of it
-    Keyrings,
+    Keyrings(Keyrings),
 }
 
 /// Show what umd does, on a real stock kernel in QEMU
@@ -125,6 +124,15 @@ struct Bench {
     /// Print one JSON array, and nothing else on standard output
     #[arg(long)]
     json: bool,
+}
+
+/// Compare every key of Debian's keyrings with what GnuPG says of it, and what apt has downloaded with what gpgv says
+#[derive(Args)]
+#[command(after_help = "Examples:\n  cargo xtask keyrings\n  cargo xtask keyrings --kernel 6.12")]
+struct Keyrings {
+    /// A kernel that shall be given the keys, too; may be given more than once
+    #[arg(long, value_name = "K")]
+    kernel: Vec<Id>,
 }
 
 /// Where a handler's host is.
@@ -215,7 +223,7 @@ fn main() -> ExitCode {
             Host::User => userbench::run(args.json),
         }
         .map(|()| ExitCode::SUCCESS),
-        Task::Keyrings => keyrings::run(setup).map(|()| ExitCode::SUCCESS),
+        Task::Keyrings(args) => keyrings::run(&args.kernel, setup).map(|()| ExitCode::SUCCESS),
         Task::Build(args) => build(args, setup).map(|()| ExitCode::SUCCESS),
         Task::Vm(args) => vm(args, setup),
     };

@@ -4,13 +4,29 @@
 
 mod support;
 
-use pgp_proto::{ARMOR_HEADER_LEN, Armor, INPUT_MAX, REPLY_MAX, Request, Ring};
+use pgp_proto::{ARMOR_HEADER_LEN, Armor, INPUT_MAX, Key, REPLY_MAX, Request, Ring, Subject};
+use pgp_rules::{HashAlgorithm, Material, Signature, SignatureValue, der};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use support::{Gpg, Listing};
+use support::{Gpg, Line, Listing};
 use umd_pgp::{Keyring, RustCrypto};
+
+/// The clock of the machines begins with this year: 2026.
+const MACHINES_TIME: u64 = 1_767_225_600;
+
+/// Most bytes of a key that the kernel's parsers are asked about.
+const KERNEL_MAX: usize = 65_535;
+
+/// Hashes that the kernels have, and that old signatures are over.
+const KERNEL_HASHES: [HashAlgorithm; 5] = [
+    HashAlgorithm::Sha1,
+    HashAlgorithm::Sha224,
+    HashAlgorithm::Sha256,
+    HashAlgorithm::Sha384,
+    HashAlgorithm::Sha512,
+];
 
 /// The keys of a keyring, by the handler's code in this process.
 fn split(ring: &[u8]) -> Vec<&[u8]> {
@@ -50,13 +66,14 @@ fn binary(ring: Vec<u8>) -> Vec<u8> {
     armor.binary.to_vec()
 }
 
-/// What gpg says of all of them at once.
-fn listing(ring: &Path) -> Vec<Listing> {
+/// What gpg says of all of them at once, at a time.
+fn listing(ring: &Path, time: u64) -> Vec<Listing> {
     let gpg = Gpg::new();
     let output = Command::new("gpg")
         .arg("--homedir")
         .arg(gpg.home())
         .args(["--batch", "--quiet", "--with-colons"])
+        .arg(format!("--faked-system-time={time}!"))
         .args(["--import-options", "show-only", "--import"])
         .arg(ring)
         .stderr(Stdio::null())
@@ -78,7 +95,7 @@ fn each_key_is_what_gnupg_says() {
             .unwrap()
             .as_secs();
         let bytes = binary(std::fs::read(&ring).unwrap());
-        let theirs: BTreeMap<String, Listing> = listing(&ring)
+        let theirs: BTreeMap<String, Listing> = listing(&ring, now)
             .into_iter()
             .map(|key| (key.primary.fingerprint.clone(), key.in_order(now)))
             .collect();
@@ -91,7 +108,7 @@ fn each_key_is_what_gnupg_says() {
         for key in &keys {
             let primary = pgp_rules::key::primary(key, &RustCrypto).unwrap();
             let name = text(primary.fingerprint.as_bytes());
-            if key.len() <= 65_535 {
+            if key.len() <= KERNEL_MAX {
                 count("of at most 65535 bytes".to_string());
             }
             let theirs = theirs.get(&name).unwrap();
@@ -100,9 +117,9 @@ fn each_key_is_what_gnupg_says() {
                 Ok(key) => (Listing::of(key), key.left_out),
                 Err(error) => panic!("{name}: {error}\n# gpg: {theirs:?}"),
             };
-            if key.len() > 65_535 {
+            if key.len() > KERNEL_MAX {
                 let small = keyring.minimize(key).unwrap();
-                if small.key.len() <= 65_535 {
+                if small.key.len() <= KERNEL_MAX {
                     count("of at most 65535 bytes when minimized".to_string());
                 }
             }
@@ -136,4 +153,204 @@ fn text(fingerprint: &[u8]) -> String {
         .iter()
         .map(|byte| format!("{byte:02X}"))
         .collect()
+}
+
+/// Writes for each key what a kernel is to be given, and what it is to say: `NUMBER.pgp` is the key, `NUMBER.long` what was longer than a
+/// kernel takes, and `NUMBER.expected` what gpg says, in lines of words.
+#[test]
+#[ignore = "needs the keyrings that `cargo xtask keyrings --kernel K` fetches, which then runs it"]
+fn each_key_is_written_for_a_kernel() {
+    let rings = std::env::var("UMD_KEYRINGS").expect("UMD_KEYRINGS names keyrings");
+    let out = PathBuf::from(std::env::var("UMD_KEYRINGS_OUT").expect("UMD_KEYRINGS_OUT is named"));
+    let (mut number, mut whole, mut minimized, mut claims) = (0, 0, 0, 0);
+    for ring in rings.split(':').map(PathBuf::from) {
+        let bytes = binary(std::fs::read(&ring).unwrap());
+        let theirs: BTreeMap<String, Listing> = listing(&ring, MACHINES_TIME)
+            .into_iter()
+            .map(|key| (key.primary.fingerprint.clone(), key))
+            .collect();
+        for key in split(&bytes) {
+            let primary = pgp_rules::key::primary(key, &RustCrypto).unwrap();
+            let name = text(primary.fingerprint.as_bytes());
+            let mut expected = expected(theirs.get(&name).unwrap());
+            if let Some(claim) = claim(key) {
+                expected += &claim;
+                claims += 1;
+            }
+            let file = |kind: &str| out.join(format!("{number:04}.{kind}"));
+            std::fs::write(file("expected"), expected).unwrap();
+            let mut small = key.to_vec();
+            if key.len() > KERNEL_MAX {
+                std::fs::write(file("long"), key).unwrap();
+                small = Keyring::new().unwrap().minimize(key).unwrap().key;
+            }
+            match (small.len() <= KERNEL_MAX, small.len() == key.len()) {
+                (true, true) => whole += 1,
+                (true, false) => minimized += 1,
+                (false, _) => {}
+            }
+            let kind = if small.len() <= KERNEL_MAX {
+                "pgp"
+            } else {
+                "longer"
+            };
+            std::fs::write(file(kind), small).unwrap();
+            number += 1;
+        }
+    }
+    println!(
+        "{number} keys for a kernel: {whole} of them as they are, {minimized} minimized, {} too long; \
+         {claims} with a signature by the primary key",
+        number - whole - minimized,
+    );
+    assert!(number > 0 && claims > 0);
+}
+
+/// What gpg says that matters to a kernel. Of subkeys those are told of that sign and are good, the newest first.
+fn expected(key: &Listing) -> String {
+    let state = |line: &Line| {
+        let has_expired = line.expires.is_some_and(|expires| expires <= MACHINES_TIME);
+        match (line.revoked, has_expired, line.signs) {
+            (true, ..) => "revoked",
+            (_, true, _) => "expired",
+            (.., false) => "useless",
+            _ => "good",
+        }
+    };
+    let mut lines = format!(
+        "key {} {} {}\n",
+        key.primary.fingerprint,
+        state(&key.primary),
+        key.primary.algorithm,
+    );
+    if let Some(user_id) = &key.user_id {
+        lines += &format!("name {}\n", hex(user_id.chars().map(|char| char as u8)));
+    }
+    let mut subkeys: Vec<&Line> = key
+        .subkeys
+        .iter()
+        .filter(|line| state(line) == "good")
+        .collect();
+    // The last one first, where they were made at one time.
+    subkeys.reverse();
+    subkeys.sort_by_key(|line| std::cmp::Reverse(line.created));
+    for subkey in subkeys {
+        lines += &format!("subkey {} {}\n", subkey.fingerprint, subkey.algorithm);
+    }
+    lines
+}
+
+/// A signature that the primary key has made: one about itself, taken apart for `keyctl pkey_verify`. So a kernel can be asked what it
+/// thinks of the key.
+fn claim(key: &[u8]) -> Option<String> {
+    let primary = pgp_rules::key::primary(key, &RustCrypto).unwrap();
+    let reply = support::reply(key).unwrap();
+    let reply = Key::decode(&reply, key.len()).unwrap();
+    let mut claims = Vec::new();
+    for component in reply.components {
+        if let Subject::UserId(place) = component.subject {
+            let user_id = place.of(key).unwrap();
+            claims.extend(component.signatures.map(|claim| (user_id, claim)));
+        }
+    }
+    claims.into_iter().find_map(|(user_id, claim)| {
+        let signature = Signature::read(claim.object.body.of(key)?).ok()?;
+        let hash = signature.hash_algorithm();
+        if !KERNEL_HASHES.contains(&hash) {
+            return None;
+        }
+        let mut hashing = signature.hashing(&RustCrypto).ok()?;
+        hashing.update(&[0x99]).unwrap();
+        hashing
+            .update(&(primary.body.len() as u16).to_be_bytes())
+            .unwrap();
+        hashing.update(primary.body).unwrap();
+        hashing.update(&[0xb4]).unwrap();
+        hashing
+            .update(&(user_id.len() as u32).to_be_bytes())
+            .unwrap();
+        hashing.update(user_id).unwrap();
+        let hashed = hashing.finish().unwrap();
+        hashed.verify(&primary, &RustCrypto).ok()?;
+        let (encoding, raw) = match (primary.material, *signature.value()) {
+            (Material::Rsa { n, .. }, SignatureValue::Rsa { s }) => {
+                ("pkcs1", [&vec![0; n.len() - s.len()], s].concat())
+            }
+            (_, SignatureValue::Pair { r, s }) => {
+                let mut room = [0; der::PAIR_MAX];
+                ("x962", der::pair(r, s, &mut room).unwrap().to_vec())
+            }
+            _ => return None,
+        };
+        let digest = hex(hashed.digest().as_bytes().iter().copied());
+        let raw = hex(raw.into_iter());
+        Some(format!("claim {encoding} {} {digest} {raw}\n", hash.name()))
+    })
+}
+
+fn hex(bytes: impl Iterator<Item = u8>) -> String {
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What gpgv says of a cleartext-signed file: the fingerprints of the keys whose signatures are good, and the text.
+fn gpgv(keyring: &str, file: &Path) -> (Vec<String>, Vec<u8>) {
+    let gpg = Gpg::new();
+    let text = gpg.home().join("text");
+    let output = Command::new("gpgv")
+        .arg("--homedir")
+        .arg(gpg.home())
+        .args(["--status-fd=1", "--keyring", keyring, "--output"])
+        .arg(&text)
+        .arg(file)
+        .stderr(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let good = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("[GNUPG:] VALIDSIG "))
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_string)
+        .collect();
+    (good, std::fs::read(text).unwrap_or_default())
+}
+
+/// `UMD_INRELEASE` is a list of files, with colons between. Those of other archives than Debian's have other keys: what is compared then is
+/// that they are refused.
+#[test]
+#[ignore = "needs the keyring that `cargo xtask keyrings` fetches, and what apt has downloaded; it then runs it"]
+fn what_apt_has_downloaded() {
+    let files = std::env::var("UMD_INRELEASE").expect("UMD_INRELEASE names files");
+    let archive = std::env::var("UMD_ARCHIVE_KEYRING").expect("UMD_ARCHIVE_KEYRING is named");
+    let mut keys = Keyring::new().unwrap();
+    let added = keys.add_all(&std::fs::read(&archive).unwrap()).unwrap();
+    assert!(added.refused.is_empty());
+    let changed = Gpg::new();
+    let changed = (changed.home().join("InRelease"), changed);
+    let (mut all, mut good) = (0, 0);
+    for file in files.split(':').map(Path::new) {
+        let bytes = std::fs::read(file).unwrap();
+        let (theirs, text) = gpgv(&archive, file);
+        match keys.cleartext(&bytes) {
+            Ok(message) => {
+                let by = message.signed.by.fingerprint_text();
+                assert!(theirs.contains(&by), "{file:?}: {by} is none of {theirs:?}");
+                // The last line's end is not signed.
+                assert_eq!(message.data, text.strip_suffix(b"\n").unwrap_or(&text));
+                good += 1;
+            }
+            Err(error) => assert!(theirs.is_empty(), "{file:?}: {error}; gpgv: {theirs:?}"),
+        }
+        // A bit of a checksum's digit, in the middle.
+        let mut forged = bytes.clone();
+        let is_digit = |at: &usize| forged[*at].is_ascii_digit();
+        let at = (forged.len() / 2..forged.len()).find(is_digit).unwrap();
+        forged[at] ^= 1;
+        std::fs::write(&changed.0, &forged).unwrap();
+        let (theirs, _) = gpgv(&archive, &changed.0);
+        assert!(theirs.is_empty() && keys.cleartext(&forged).is_err());
+        all += 1;
+    }
+    println!("{good} of {all} InRelease files have a signature of the archive's, as gpgv says");
+    assert!(good > 0, "none of the files is Debian's");
 }

@@ -20,6 +20,8 @@ mod no_bpf;
 mod pgp;
 mod pgp_bad;
 mod pgp_hostile;
+mod pgp_keyrings;
+mod pgp_v6;
 mod reach;
 mod sample;
 mod starts;
@@ -58,6 +60,7 @@ const TOPICS: &[&Topic] = &[
     &c_api::priority::TOPIC,
     &bpfilter::TOPIC,
     &pgp::TOPIC,
+    &pgp_v6::TOPIC,
     &pgp_hostile::TOPIC,
     &pgp_bad::TOPIC,
     &reach::TOPIC,
@@ -73,4 +76,9 @@ pub(crate) fn run(mode: Mode, only: &str) -> Result<bool> {
         Mode::NoBpf => harness::run(&[&no_bpf::TOPIC], None, mode, only),
         _ => harness::run(TOPICS, Some(&farewell::TOPIC), mode, only),
     }
+}
+
+/// Runs what is about the keys that were brought along. True if nothing failed.
+pub(crate) fn keyrings() -> Result<bool> {
+    harness::run(&[&pgp_keyrings::TOPIC], None, Mode::Deterministic, "")
 }

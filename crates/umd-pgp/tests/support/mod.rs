@@ -40,6 +40,7 @@ impl Gpg {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Listing {
     pub(crate) primary: Line,
+    /// A character stands for a byte: see [`latin1`].
     pub(crate) user_id: Option<String>,
     /// Those that sign.
     pub(crate) subkeys: Vec<Line>,
@@ -49,6 +50,7 @@ pub(crate) struct Listing {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) fingerprint: String,
+    pub(crate) algorithm: String,
     pub(crate) created: u64,
     pub(crate) expires: Option<u64>,
     pub(crate) revoked: bool,
@@ -58,7 +60,7 @@ pub(crate) struct Line {
 impl Listing {
     /// gpg's listing with colons, of any number of keys.
     pub(crate) fn read(listing: &[u8]) -> Vec<Self> {
-        let listing = String::from_utf8_lossy(listing);
+        let listing = latin1(listing);
         let mut keys: Vec<Self> = Vec::new();
         let mut line = None;
         for fields in listing
@@ -80,6 +82,7 @@ impl Listing {
                         fields[1] == "i",
                         Line {
                             fingerprint: String::new(),
+                            algorithm: algorithm(fields[3], fields[2], fields[16]),
                             created: number(fields[5]).unwrap_or(0),
                             expires: number(fields[6]),
                             revoked: fields[1] == "r",
@@ -133,6 +136,7 @@ impl Listing {
     pub(crate) fn of(key: &umd_pgp::Key) -> Self {
         let line = |key: &umd_pgp::PublicKey| Line {
             fingerprint: key.fingerprint_text(),
+            algorithm: key.algorithm_name.clone(),
             created: key.created.into(),
             expires: key.state.expires,
             revoked: key.state.revoked,
@@ -140,26 +144,41 @@ impl Listing {
         };
         Self {
             primary: line(&key.primary),
-            user_id: key
-                .user_id
-                .as_ref()
-                .map(|user_id| String::from_utf8_lossy(user_id).into_owned()),
+            user_id: key.user_id.as_deref().map(latin1),
             subkeys: key.subkeys.iter().map(line).collect(),
         }
         .in_order(0)
     }
 }
 
+/// A character for each byte: user ids need not be UTF-8, and must be the same to the byte.
+pub(crate) fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// In the driver's words.
+fn algorithm(number: &str, bits: &str, curve: &str) -> String {
+    match (number, curve) {
+        ("1" | "3", _) => format!("RSA {bits}"),
+        ("17", _) => format!("DSA {bits}"),
+        ("19", "nistp256") => "ECDSA P-256".to_string(),
+        ("19", "nistp384") => "ECDSA P-384".to_string(),
+        ("19", "nistp521") => "ECDSA P-521".to_string(),
+        ("22", "ed25519") => "Ed25519".to_string(),
+        _ => format!("number {number}"),
+    }
+}
+
 /// Colons and others are written as `\x3a`.
 fn unescaped(text: &str) -> String {
     let mut parts = text.split("\\x");
-    let mut bytes = parts.next().unwrap_or("").as_bytes().to_vec();
+    let mut unescaped = parts.next().unwrap_or("").to_string();
     for part in parts {
         let (digits, rest) = part.split_at(2);
-        bytes.push(u8::from_str_radix(digits, 16).unwrap());
-        bytes.extend(rest.as_bytes());
+        unescaped.push(char::from(u8::from_str_radix(digits, 16).unwrap()));
+        unescaped.push_str(rest);
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    unescaped
 }
 
 /// The rules' word on a key, in words of its own: what borrows is of no use to a test.

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every key of real keyrings, and what GnuPG says of it: `cargo xtask keyrings --kernel K`.
+//!
+//! There are files beside each other for each key: what it is, or what it was before it was made small enough, and what is expected. The
+//! last are lines of words, written by `crates/umd-pgp/tests/keyrings.rs`:
+//!
+//! ```text
+//! key FINGERPRINT good|expired|revoked|useless ALGORITHM
+//! name USER-ID
+//! subkey FINGERPRINT ALGORITHM
+//! claim ENCODING HASH DIGEST NUMBERS
+//! ```
+
+use std::ffi::CString;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::io::Errno;
+
+use crate::harness::{Context, Topic, test};
+use crate::keys::{self, Key, add};
+use crate::pgp::{MODULE, bytes, has_ecdsa, hex};
+use crate::time::timed;
+
+pub(crate) const TOPIC: Topic = Topic {
+    name: "pgp keyrings",
+    modules: &[MODULE],
+    tests: &[test("each key is what gpg says", each_key)],
+};
+
+const DIRECTORY: &str = "/usr/share/umd-keyrings";
+
+/// Bytes of a user id that are shown.
+const USER_ID_SHOWN: usize = 128;
+
+/// What gpg says of a primary key's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Good,
+    Expired,
+    Revoked,
+    /// Not for signatures over data.
+    Useless,
+}
+
+impl State {
+    /// What becomes of its signatures.
+    fn verdict(self) -> Result<(), Errno> {
+        match self {
+            Self::Good => Ok(()),
+            Self::Expired => Err(Errno::KEYEXPIRED),
+            Self::Revoked => Err(Errno::KEYREVOKED),
+            Self::Useless => Err(Errno::KEYREJECTED),
+        }
+    }
+}
+
+/// A signature by the primary key.
+struct Claim {
+    how: CString,
+    digest: Vec<u8>,
+    raw: Vec<u8>,
+}
+
+/// What gpg says.
+struct Expected {
+    fingerprint: Vec<u8>,
+    state: State,
+    algorithm: String,
+    user_id: Option<Vec<u8>>,
+    /// Fingerprint and algorithm, the newest first.
+    subkeys: Vec<(Vec<u8>, String)>,
+    claim: Option<Claim>,
+}
+
+impl Expected {
+    fn read(text: &str) -> Result<Self> {
+        let mut lines = text.lines();
+        let first = lines.next().context("nothing is expected")?;
+        let words: Vec<&str> = first.splitn(4, ' ').collect();
+        let ["key", fingerprint, state, algorithm] = words[..] else {
+            bail!("{first:?} is no key");
+        };
+        let mut expected = Self {
+            fingerprint: bytes(fingerprint)?,
+            state: match state {
+                "good" => State::Good,
+                "expired" => State::Expired,
+                "revoked" => State::Revoked,
+                "useless" => State::Useless,
+                _ => bail!("{state:?} is no state"),
+            },
+            algorithm: algorithm.to_owned(),
+            user_id: None,
+            subkeys: Vec::new(),
+            claim: None,
+        };
+        for line in lines {
+            match line.splitn(5, ' ').collect::<Vec<_>>()[..] {
+                ["name", user_id] => expected.user_id = Some(bytes(user_id)?),
+                ["subkey", fingerprint, ref algorithm @ ..] => {
+                    let subkey = (bytes(fingerprint)?, algorithm.join(" "));
+                    expected.subkeys.push(subkey);
+                }
+                ["claim", encoding, hash, digest, raw] => {
+                    expected.claim = Some(Claim {
+                        how: CString::new(format!("enc={encoding} hash={hash}"))?,
+                        digest: bytes(digest)?,
+                        raw: bytes(raw)?,
+                    });
+                }
+                _ => bail!("what is {line:?}?"),
+            }
+        }
+        Ok(expected)
+    }
+
+    /// The key's name: what shows of the user id, and the end of the fingerprint.
+    fn name(&self) -> Vec<u8> {
+        let user_id = self.user_id.as_deref().unwrap_or(b"(no user id)");
+        let mut end = user_id.len().min(USER_ID_SHOWN);
+        while user_id.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
+            end -= 1;
+        }
+        let plain = |byte: &u8| if byte.is_ascii_control() { b'?' } else { *byte };
+        let mut name: Vec<u8> = user_id[..end].iter().map(plain).collect();
+        name.extend(format!(": {}", tail(&self.fingerprint)).into_bytes());
+        name
+    }
+}
+
+fn tail(fingerprint: &[u8]) -> String {
+    hex(&fingerprint[fingerprint.len() - 8..])
+}
+
+/// What /proc/keys shows of keys that this kernel takes; none for others.
+fn shown_kind(algorithm: &str) -> Result<Option<&'static str>> {
+    let words: Vec<&str> = algorithm.split(' ').collect();
+    Ok(match words[..] {
+        // The highest bit of a modulus may be zero.
+        ["RSA", bits] => {
+            let bits = bits.parse::<u32>()?.next_multiple_of(8);
+            [1024, 1536, 2048, 3072, 4096]
+                .contains(&bits)
+                .then_some("PGP.rsa")
+        }
+        ["ECDSA", "P-256"] if has_ecdsa()? => Some("PGP.ecdsa-nist-p256"),
+        ["ECDSA", "P-384"] if has_ecdsa()? => Some("PGP.ecdsa-nist-p384"),
+        _ => None,
+    })
+}
+
+/// Looks at a key that was added.
+fn compare(key: &Key, expected: &Expected, kind: &str) -> Result<()> {
+    let name = keys::description(key)?;
+    ensure!(
+        name == expected.name(),
+        "it is called {:?}, not {:?}",
+        String::from_utf8_lossy(&name),
+        String::from_utf8_lossy(&expected.name())
+    );
+    let shown = keys::shown(key.serial)?;
+    ensure!(shown.contains(&format!(": {kind} ")), "{shown}");
+    let find = |kind: &str, id: String| -> Result<()> {
+        let what = format!("{kind}:{id}");
+        let found = keys::search(keys::USER_KEYRING, &CString::new(what.clone())?);
+        ensure!(found == Ok(key.serial), "{what} finds {found:?}");
+        Ok(())
+    };
+    find("id", tail(&expected.fingerprint))?;
+    find("ex", hex(&expected.fingerprint))?;
+    let mut subkeys = Vec::new();
+    for (fingerprint, algorithm) in &expected.subkeys {
+        if shown_kind(algorithm)?.is_some() {
+            subkeys.push(fingerprint);
+        }
+    }
+    if let Some(first) = subkeys.first() {
+        find("id", tail(first))?;
+        find("ex", hex(first))?;
+    }
+    // There is a name for no more.
+    if let Some(second) = subkeys.get(1) {
+        find("dn", hex(second))?;
+    }
+    if let Some(claim) = &expected.claim {
+        let verdict = keys::pkey_verify(key, &claim.how, &claim.digest, &claim.raw);
+        ensure!(
+            verdict == expected.state.verdict(),
+            "of its signature it is said {verdict:?}; the key is {:?}",
+            expected.state
+        );
+        let mut forged = claim.digest.clone();
+        forged[0] ^= 1;
+        let verdict = keys::pkey_verify(key, &claim.how, &forged, &claim.raw);
+        ensure!(
+            verdict == Err(Errno::KEYREJECTED),
+            "of a forged signature: {verdict:?}"
+        );
+    }
+    Ok(())
+}
+
+/// How many keys of which kind.
+#[derive(Default)]
+struct Counts {
+    all: usize,
+    /// Of those that are as gpg says.
+    supported: usize,
+    unsupported: usize,
+    too_long: usize,
+    subkeys: usize,
+    states: usize,
+}
+
+/// One key of them, by the path of what is expected of it.
+fn one_key(path: &PathBuf, counts: &mut Counts) -> Result<()> {
+    let expected = Expected::read(&fs::read_to_string(path)?)?;
+    for longer in ["long", "longer"].map(|kind| path.with_extension(kind)) {
+        if longer.exists() {
+            let key = add(&fs::read(longer)?);
+            ensure!(matches!(key, Err(Errno::MSGSIZE)), "too long, and {key:?}");
+        }
+    }
+    let path = path.with_extension("pgp");
+    if !path.exists() {
+        counts.too_long += 1;
+        return Ok(());
+    }
+    let key = add(&fs::read(path)?);
+    let Some(kind) = shown_kind(&expected.algorithm)? else {
+        ensure!(
+            matches!(key, Err(Errno::NOPKG)),
+            "{}: {key:?}",
+            expected.algorithm
+        );
+        counts.unsupported += 1;
+        return Ok(());
+    };
+    compare(&key.context("it is refused")?, &expected, kind)?;
+    counts.supported += 1;
+    counts.subkeys += usize::from(
+        expected
+            .subkeys
+            .iter()
+            .any(|(_, algorithm)| matches!(shown_kind(algorithm), Ok(Some(_)))),
+    );
+    counts.states += usize::from(expected.claim.is_some());
+    Ok(())
+}
+
+fn each_key(_: &Context) -> Result<()> {
+    let entries = fs::read_dir(DIRECTORY).context(DIRECTORY)?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|kind| kind == "expected") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    ensure!(!paths.is_empty(), "no keys were brought along");
+    let mut counts = Counts::default();
+    let mut failures = 0;
+    let (_, took) = timed(|| {
+        for path in &paths {
+            counts.all += 1;
+            if let Err(error) = one_key(path, &mut counts) {
+                failures += 1;
+                println!("# {}: {error:#}", path.display());
+            }
+            if counts.all % 100 == 0 {
+                println!("# looked at {} keys", counts.all);
+            }
+        }
+    });
+    println!(
+        "# {} of {} keys are what gpg says: {} supported, {} ENOPKG, {} too long; {} with subkeys that are found; \
+         of {} a signature says whether they have expired or are revoked; {took:.1?}",
+        counts.all - failures,
+        counts.all,
+        counts.supported,
+        counts.unsupported,
+        counts.too_long,
+        counts.subkeys,
+        counts.states,
+    );
+    ensure!(failures == 0, "{failures} are not");
+    Ok(())
+}
