@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::kernel::{self, Id};
+use crate::kbuild::{self, Modules};
+use crate::kernel::{self, Id, Kernel};
 use crate::rootfs::Add;
 use crate::setup::{self, Setup};
-use crate::{guest, kbuild, paths, progress, run};
+use crate::{guest, paths, progress, run};
 
 const PACKAGES: &[&str] = &[
     "debian-keyring",
@@ -36,14 +37,8 @@ const LISTS: &str = "/var/lib/apt/lists";
 
 /// Fetches the keyrings, which are not installed, and compares; prints how many keys agree.
 pub(crate) fn run(kernels: &[Id], setup: Setup) -> Result<()> {
-    setup.packages(setup::PGP)?;
     setup.packages(&["gpgv"])?;
-    let home = paths::umd().join("keyrings");
-    paths::create_dir(&home)?;
-    for deb in kernel::download("keyrings", PACKAGES)? {
-        run::stdout(Command::new("dpkg").arg("-x").arg(deb).arg(&home))?;
-    }
-    let rings = Rings(home.join("usr/share/keyrings"));
+    let rings = Rings::fetch(setup)?;
     for (package, what, name) in [
         (
             "pgp-handler",
@@ -54,43 +49,69 @@ pub(crate) fn run(kernels: &[Id], setup: Setup) -> Result<()> {
     ] {
         rings.compare(package, what, name, &[])?;
     }
-    let lists = signed_lists()?;
+    let archive = rings.path("debian-archive-keyring");
     rings.compare(
         "umd-pgp",
         "what apt has downloaded",
         "what_apt_has_downloaded",
         &[
-            ("UMD_INRELEASE", lists),
-            ("UMD_ARCHIVE_KEYRING", rings.path("debian-archive-keyring")),
+            ("UMD_INRELEASE", signed_lists()?),
+            ("UMD_ARCHIVE_KEYRING", archive),
         ],
     )?;
     if kernels.is_empty() {
         return Ok(());
     }
     setup.packages(setup::VM)?;
-    setup.packages(&["keyutils"])?;
-    let keys = home.join("keys");
-    if keys.exists() {
-        fs::remove_dir_all(&keys)?;
-    }
-    paths::create_dir(&keys)?;
-    rings.compare(
-        "umd-pgp",
-        "for a kernel",
-        "each_key_is_written_for_a_kernel",
-        &[("UMD_KEYRINGS_OUT", keys.display().to_string())],
-    )?;
+    let keys = rings.write(setup)?;
     let program = guest::build()?;
     for id in kernels {
-        boot(id, &program, &keys, setup)?;
+        let kernel = id.prepare(setup)?;
+        let modules = kbuild::build(&kernel, setup)?;
+        check(&kernel, &modules, &program, &keys)?;
     }
     Ok(())
+}
+
+/// The keys as a kernel is given them, and what it is to say of each: a directory.
+pub(crate) fn keys(setup: Setup) -> Result<PathBuf> {
+    Rings::fetch(setup)?.write(setup)
+}
+
+fn home() -> PathBuf {
+    paths::umd().join("keyrings")
 }
 
 /// The directory of keyrings.
 struct Rings(PathBuf);
 
 impl Rings {
+    fn fetch(setup: Setup) -> Result<Self> {
+        setup.packages(setup::PGP)?;
+        let home = home();
+        paths::create_dir(&home)?;
+        for deb in kernel::download("keyrings", PACKAGES)? {
+            run::stdout(Command::new("dpkg").arg("-x").arg(deb).arg(&home))?;
+        }
+        Ok(Self(home.join("usr/share/keyrings")))
+    }
+
+    fn write(&self, setup: Setup) -> Result<PathBuf> {
+        setup.packages(&["keyutils"])?;
+        let keys = home().join("keys");
+        if keys.exists() {
+            fs::remove_dir_all(&keys)?;
+        }
+        paths::create_dir(&keys)?;
+        self.compare(
+            "umd-pgp",
+            "for a kernel",
+            "each_key_is_written_for_a_kernel",
+            &[("UMD_KEYRINGS_OUT", keys.display().to_string())],
+        )?;
+        Ok(keys)
+    }
+
     fn path(&self, ring: &str) -> String {
         self.0.join(format!("{ring}.gpg")).display().to_string()
     }
@@ -116,7 +137,7 @@ impl Rings {
         })?;
         let counted = |line: &&str| line.contains(" of ") || line.contains(" keys for ");
         for line in said.lines().filter(counted) {
-            progress::print(line);
+            progress::print(&format!("# {line}"));
         }
         Ok(())
     }
@@ -139,21 +160,19 @@ fn signed_lists() -> Result<String> {
 }
 
 /// Has a kernel look at each of the keys.
-fn boot(id: &Id, program: &Path, keys: &Path, setup: Setup) -> Result<()> {
-    let kernel = id.prepare(setup)?;
-    let modules = kbuild::build(&kernel, setup)?;
+pub(crate) fn check(kernel: &Kernel, modules: &Modules, program: &Path, keys: &Path) -> Result<()> {
     let name = format!("keyrings: what Linux {} says", kernel.release);
-    progress::step(&name, Duration::from_secs(300), || {
-        let machine = guest::machine(&kernel, &modules, program, &["keyrings"])?
+    progress::step(&name, Duration::from_secs(60), || {
+        let machine = guest::machine(kernel, modules, program, &["keyrings"])?
             .adds([
                 Add::new(keys, Some("/usr/share/umd-keyrings"))?,
                 Add::new(Path::new("/usr/bin/keyctl"), None)?,
             ])
             .deterministic(true);
-        let outcome = machine.run_lines(&mut |line| match line.strip_prefix("# ") {
-            Some(said) => progress::print(&format!("{}: {said}", kernel.name)),
-            None if line.starts_with("not ok") => progress::print(line),
-            None => {}
+        let outcome = machine.run_lines(&mut |line| {
+            if let Some(said) = line.strip_prefix("# ") {
+                progress::print(&format!("# {}: {said}", kernel.name));
+            }
         })?;
         outcome.check()
     })

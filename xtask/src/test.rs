@@ -4,14 +4,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 
 use crate::kbuild::{self, Modules};
 use crate::kernel::{Id, Kernel};
 use crate::rootfs::Add;
 use crate::setup::{self, Setup};
 use crate::tap::{Counts, Report};
-use crate::{bench, fuzz, guest, paths, pgpfiles, progress, run};
+use crate::{bench, fuzz, guest, keyrings, paths, pgpfiles, progress, run};
 
 /// How many virtual machines run side by side.
 const MACHINES: usize = 2;
@@ -147,6 +147,7 @@ pub(crate) fn run(kernels: &[Id], quick: bool, setup: Setup) -> Result<Counts> {
             report.point("the guest program builds", Ok(()));
             let pgp = pgpfiles::make(setup)?;
             boot_all(&ready, &program, &pgp, quick, &report)?;
+            let keys = keyrings::keys(setup);
             // A ratio of costs is of use where a cost is one that users have.
             for ready in ready
                 .iter()
@@ -155,6 +156,13 @@ pub(crate) fn run(kernels: &[Id], quick: bool, setup: Setup) -> Result<Counts> {
                 report.point(
                     &format!("{}: round trips cost what they may", ready.kernel.name),
                     bench::check(&ready.kernel, &ready.modules, &program),
+                );
+                report.point(
+                    &format!("{}: real keys are what GnuPG says", ready.kernel.name),
+                    match &keys {
+                        Ok(keys) => keyrings::check(&ready.kernel, &ready.modules, &program, keys),
+                        Err(error) => Err(anyhow!("there are none: {error:#}")),
+                    },
                 );
             }
         }

@@ -71,6 +71,7 @@ struct Expected {
     user_id: Option<Vec<u8>>,
     /// Fingerprint and algorithm, the newest first.
     subkeys: Vec<(Vec<u8>, String)>,
+    /// None where nothing that vouches for the key is over a hash that kernels have.
     claim: Option<Claim>,
 }
 
@@ -151,8 +152,8 @@ fn shown_kind(algorithm: &str) -> Result<Option<&'static str>> {
     })
 }
 
-/// Looks at a key that was added.
-fn compare(key: &Key, expected: &Expected, kind: &str) -> Result<()> {
+/// Looks at a key that was added, and looks for it by its names; how many subkeys have one.
+fn compare(key: &Key, expected: &Expected, kind: &str) -> Result<usize> {
     let name = keys::description(key)?;
     ensure!(
         name == expected.name(),
@@ -184,21 +185,23 @@ fn compare(key: &Key, expected: &Expected, kind: &str) -> Result<()> {
     if let Some(second) = subkeys.get(1) {
         find("dn", hex(second))?;
     }
-    if let Some(claim) = &expected.claim {
-        let verdict = keys::pkey_verify(key, &claim.how, &claim.digest, &claim.raw);
-        ensure!(
-            verdict == expected.state.verdict(),
-            "of its signature it is said {verdict:?}; the key is {:?}",
-            expected.state
-        );
-        let mut forged = claim.digest.clone();
-        forged[0] ^= 1;
-        let verdict = keys::pkey_verify(key, &claim.how, &forged, &claim.raw);
-        ensure!(
-            verdict == Err(Errno::KEYREJECTED),
-            "of a forged signature: {verdict:?}"
-        );
-    }
+    Ok(subkeys.len().min(2))
+}
+
+/// Has a key verify what it has signed, and so say what it thinks of itself.
+fn judge(key: &Key, claim: &Claim, state: State) -> Result<()> {
+    let verdict = keys::pkey_verify(key, &claim.how, &claim.digest, &claim.raw);
+    ensure!(
+        verdict == state.verdict(),
+        "of its signature it is said {verdict:?}; the key is {state:?}"
+    );
+    let mut forged = claim.digest.clone();
+    forged[0] ^= 1;
+    let verdict = keys::pkey_verify(key, &claim.how, &forged, &claim.raw);
+    ensure!(
+        verdict == Err(Errno::KEYREJECTED),
+        "of a forged signature: {verdict:?}"
+    );
     Ok(())
 }
 
@@ -209,9 +212,11 @@ struct Counts {
     /// Of those that are as gpg says.
     supported: usize,
     unsupported: usize,
+    no_hash: usize,
     too_long: usize,
+    /// Of the supported ones: those with subkeys that are found, and those that are expired, revoked or not for signing.
     subkeys: usize,
-    states: usize,
+    bad: usize,
 }
 
 /// One key of them, by the path of what is expected of it.
@@ -229,24 +234,28 @@ fn one_key(path: &PathBuf, counts: &mut Counts) -> Result<()> {
         return Ok(());
     }
     let key = add(&fs::read(path)?);
-    let Some(kind) = shown_kind(&expected.algorithm)? else {
-        ensure!(
-            matches!(key, Err(Errno::NOPKG)),
-            "{}: {key:?}",
-            expected.algorithm
-        );
-        counts.unsupported += 1;
-        return Ok(());
+    let (kind, claim) = match (shown_kind(&expected.algorithm)?, &expected.claim) {
+        (Some(kind), Some(claim)) => (kind, claim),
+        (kind, _) => {
+            ensure!(
+                matches!(key, Err(Errno::NOPKG)),
+                "{}: {key:?}",
+                expected.algorithm
+            );
+            let count = match kind {
+                Some(_) => &mut counts.no_hash,
+                None => &mut counts.unsupported,
+            };
+            *count += 1;
+            return Ok(());
+        }
     };
-    compare(&key.context("it is refused")?, &expected, kind)?;
+    let key = key.context("it is refused")?;
+    let subkeys = compare(&key, &expected, kind)?;
+    judge(&key, claim, expected.state)?;
     counts.supported += 1;
-    counts.subkeys += usize::from(
-        expected
-            .subkeys
-            .iter()
-            .any(|(_, algorithm)| matches!(shown_kind(algorithm), Ok(Some(_)))),
-    );
-    counts.states += usize::from(expected.claim.is_some());
+    counts.subkeys += usize::from(subkeys > 0);
+    counts.bad += usize::from(expected.state != State::Good);
     Ok(())
 }
 
@@ -276,15 +285,16 @@ fn each_key(_: &Context) -> Result<()> {
         }
     });
     println!(
-        "# {} of {} keys are what gpg says: {} supported, {} ENOPKG, {} too long; {} with subkeys that are found; \
-         of {} a signature says whether they have expired or are revoked; {took:.1?}",
+        "# {} of {} keys are what gpg says: {} supported ({} with subkeys that sign, {} expired, revoked or not for signing), \
+         {} ENOPKG for their kind and {} for their signatures' hash, {} too long; {took:.1?}",
         counts.all - failures,
         counts.all,
         counts.supported,
-        counts.unsupported,
-        counts.too_long,
         counts.subkeys,
-        counts.states,
+        counts.bad,
+        counts.unsupported,
+        counts.no_hash,
+        counts.too_long,
     );
     ensure!(failures == 0, "{failures} are not");
     Ok(())
