@@ -9,6 +9,7 @@
 //! name USER-ID
 //! subkey FINGERPRINT ALGORITHM
 //! claim ENCODING HASH DIGEST NUMBERS
+//! unknown
 //! ```
 
 use std::ffi::CString;
@@ -71,8 +72,10 @@ struct Expected {
     user_id: Option<Vec<u8>>,
     /// Fingerprint and algorithm, the newest first.
     subkeys: Vec<(Vec<u8>, String)>,
-    /// None where nothing that vouches for the key is over a hash that kernels have.
+    /// None where the primary key has made none that counts for data.
     claim: Option<Claim>,
+    /// Whether something that the primary key says of itself is over a hash that kernels lack: then nobody knows.
+    is_unknown: bool,
 }
 
 impl Expected {
@@ -96,6 +99,7 @@ impl Expected {
             user_id: None,
             subkeys: Vec::new(),
             claim: None,
+            is_unknown: false,
         };
         for line in lines {
             match line.splitn(5, ' ').collect::<Vec<_>>()[..] {
@@ -111,6 +115,7 @@ impl Expected {
                         raw: bytes(raw)?,
                     });
                 }
+                ["unknown"] => expected.is_unknown = true,
                 _ => bail!("what is {line:?}?"),
             }
         }
@@ -124,8 +129,15 @@ impl Expected {
         while user_id.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
             end -= 1;
         }
-        let plain = |byte: &u8| if byte.is_ascii_control() { b'?' } else { *byte };
-        let mut name: Vec<u8> = user_id[..end].iter().map(plain).collect();
+        let plain = |char: char| {
+            if char.is_control() || char == '\u{fffd}' {
+                '?'
+            } else {
+                char
+            }
+        };
+        let text = String::from_utf8_lossy(&user_id[..end]);
+        let mut name = text.chars().map(plain).collect::<String>().into_bytes();
         name.extend(format!(": {}", tail(&self.fingerprint)).into_bytes());
         name
     }
@@ -217,6 +229,7 @@ struct Counts {
     /// Of the supported ones: those with subkeys that are found, and those that are expired, revoked or not for signing.
     subkeys: usize,
     bad: usize,
+    judged: usize,
 }
 
 /// One key of them, by the path of what is expected of it.
@@ -234,25 +247,24 @@ fn one_key(path: &PathBuf, counts: &mut Counts) -> Result<()> {
         return Ok(());
     }
     let key = add(&fs::read(path)?);
-    let (kind, claim) = match (shown_kind(&expected.algorithm)?, &expected.claim) {
-        (Some(kind), Some(claim)) => (kind, claim),
-        (kind, _) => {
-            ensure!(
-                matches!(key, Err(Errno::NOPKG)),
-                "{}: {key:?}",
-                expected.algorithm
-            );
-            let count = match kind {
-                Some(_) => &mut counts.no_hash,
-                None => &mut counts.unsupported,
-            };
-            *count += 1;
-            return Ok(());
-        }
+    let kind = shown_kind(&expected.algorithm)?;
+    if matches!(key, Err(Errno::NOPKG)) && (kind.is_none() || expected.is_unknown) {
+        let count = match kind {
+            Some(_) => &mut counts.no_hash,
+            None => &mut counts.unsupported,
+        };
+        *count += 1;
+        return Ok(());
+    }
+    let Some(kind) = kind else {
+        bail!("{}, and {key:?}", expected.algorithm);
     };
     let key = key.context("it is refused")?;
     let subkeys = compare(&key, &expected, kind)?;
-    judge(&key, claim, expected.state)?;
+    if let Some(claim) = &expected.claim {
+        judge(&key, claim, expected.state)?;
+        counts.judged += 1;
+    }
     counts.supported += 1;
     counts.subkeys += usize::from(subkeys > 0);
     counts.bad += usize::from(expected.state != State::Good);
@@ -285,13 +297,15 @@ fn each_key(_: &Context) -> Result<()> {
         }
     });
     println!(
-        "# {} of {} keys are what gpg says: {} supported ({} with subkeys that sign, {} expired, revoked or not for signing), \
+        "# {} of {} keys are what gpg says: {} supported ({} with subkeys that sign, {} expired, revoked or not for signing; \
+         {} say so of a signature), \
          {} ENOPKG for their kind and {} for their signatures' hash, {} too long; {took:.1?}",
         counts.all - failures,
         counts.all,
         counts.supported,
         counts.subkeys,
         counts.bad,
+        counts.judged,
         counts.unsupported,
         counts.no_hash,
         counts.too_long,
