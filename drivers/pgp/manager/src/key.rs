@@ -124,9 +124,11 @@ impl PgpKey {
             if claim.encoding != Some(form.public().algorithm.encoding()) {
                 continue;
             }
-            let verified = self
-                .tools
-                .verify_raw(&form, hash, claim.digest, claim.value);
+            // Newer kernels hand over as many bytes as the longest signature has, whatever was given to them.
+            let value = claim.value.get(..form.value_max().into());
+            let verified =
+                self.tools
+                    .verify_raw(&form, hash, claim.digest, value.unwrap_or(claim.value));
             match verified {
                 Ok(()) => return member.state.check(now),
                 Err(Refusal::BadSignature) => {}
