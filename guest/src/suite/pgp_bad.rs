@@ -625,7 +625,7 @@ fn message_bombs(_: &Context) -> Result<()> {
         }
         for bytes in [signed(1000, 0), signed(SIGNATURES_MAX, 900)] {
             let request = Request::inline(key.serial, &bytes);
-            refused("bad signatures", &request, Errno::KEYREJECTED)?;
+            refused("bad signatures", &request, Errno::TOOBIG)?;
         }
         let mut compressed = packet(COMPRESSED, b"");
         for _ in 0..10_000 {
