@@ -386,7 +386,7 @@ fn cuts(_: &Context) -> Result<()> {
 /// It is not the handler that has not answered.
 fn ask(request: &Request<'_>) -> Result<Answer> {
     let answer = request.ask()?;
-    let about_input = [0, 65, 74, 90, 126, 127, 129];
+    let about_input = [0, 7, 65, 74, 90, 126, 127, 129];
     ensure!(about_input.contains(&answer.error), "{answer:?}");
     ensure!(
         answer.error == 0 || answer.fingerprint.is_empty(),
