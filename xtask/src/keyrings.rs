@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::kbuild::{self, Modules};
 use crate::kernel::{self, Id, Kernel};
 use crate::rootfs::Add;
 use crate::setup::{self, Setup};
+use crate::vm::CLOCK_SECONDS;
 use crate::{guest, paths, progress, run};
 
 const PACKAGES: &[&str] = &[
@@ -31,6 +32,9 @@ const RINGS: &[&str] = &[
     "debian-archive-removed-keys",
     "archlinux",
 ];
+
+/// Where in the packages they are.
+const RINGS_DIR: &str = "usr/share/keyrings";
 
 /// Where apt keeps what it has downloaded.
 const LISTS: &str = "/var/lib/apt/lists";
@@ -73,9 +77,13 @@ pub(crate) fn run(kernels: &[Id], setup: Setup) -> Result<()> {
     Ok(())
 }
 
-/// The keys as a kernel is given them, and what it is to say of each: a directory.
+/// The keys as a kernel is given them, and what it is to say of each: a directory. Keyrings that were fetched before will do.
 pub(crate) fn keys(setup: Setup) -> Result<PathBuf> {
-    Rings::fetch(setup)?.write(setup)
+    let rings = match Rings::at_hand() {
+        Some(rings) => rings,
+        None => Rings::fetch(setup)?,
+    };
+    rings.write(setup)
 }
 
 fn home() -> PathBuf {
@@ -86,14 +94,23 @@ fn home() -> PathBuf {
 struct Rings(PathBuf);
 
 impl Rings {
+    fn at_hand() -> Option<Self> {
+        let rings = Self(home().join(RINGS_DIR));
+        let are_there = RINGS
+            .iter()
+            .all(|ring| Path::new(&rings.path(ring)).exists());
+        are_there.then_some(rings)
+    }
+
     fn fetch(setup: Setup) -> Result<Self> {
         setup.packages(setup::PGP)?;
         let home = home();
         paths::create_dir(&home)?;
-        for deb in kernel::download("keyrings", PACKAGES)? {
+        let download = || kernel::download("keyrings", PACKAGES);
+        for deb in setup::retry_updated(download)? {
             run::stdout(Command::new("dpkg").arg("-x").arg(deb).arg(&home))?;
         }
-        Ok(Self(home.join("usr/share/keyrings")))
+        Ok(Self(home.join(RINGS_DIR)))
     }
 
     fn write(&self, setup: Setup) -> Result<PathBuf> {
@@ -107,7 +124,10 @@ impl Rings {
             "umd-pgp",
             "for a kernel",
             "each_key_is_written_for_a_kernel",
-            &[("UMD_KEYRINGS_OUT", keys.display().to_string())],
+            &[
+                ("UMD_KEYRINGS_OUT", keys.display().to_string()),
+                ("UMD_KEYRINGS_TIME", CLOCK_SECONDS.to_string()),
+            ],
         )?;
         Ok(keys)
     }
@@ -136,7 +156,9 @@ impl Rings {
             )
         })?;
         let counted = |line: &&str| line.contains(" of ") || line.contains(" keys for ");
-        for line in said.lines().filter(counted) {
+        let lines: Vec<&str> = said.lines().filter(counted).collect();
+        ensure!(!lines.is_empty(), "the test {test} has counted nothing");
+        for line in lines {
             progress::print(&format!("# {line}"));
         }
         Ok(())
@@ -156,7 +178,8 @@ fn signed_lists() -> Result<String> {
         }
         Ok(lists)
     })?;
-    Ok(lists.join(":"))
+    // A mirror's port is in the name, with a colon.
+    Ok(lists.join("\n"))
 }
 
 /// Has a kernel look at each of the keys.

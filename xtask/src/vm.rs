@@ -20,6 +20,12 @@ use crate::rootfs::{self, Add, Plan};
 use crate::verdict::{self, Verdict};
 use crate::{paths, progress, run};
 
+/// When the deterministic machine's clock begins.
+const CLOCK: &str = "2026-01-01";
+
+/// The same in seconds since 1970.
+pub(crate) const CLOCK_SECONDS: u64 = 1_767_225_600;
+
 /// How often a machine that died by the emulator's fault is booted again.
 const REBOOTS: u32 = 2;
 /// How long a machine may be silent before its boot counts as stuck.
@@ -411,7 +417,7 @@ impl<'a> Vm<'a> {
                 ])
                 .args([
                     "-rtc",
-                    "base=2026-01-01,clock=vm",
+                    &format!("base={CLOCK},clock=vm"),
                     "-seed",
                     "42",
                     "-cpu",

@@ -200,6 +200,13 @@ fn what_is_not_signed_so_that_it_counts_is_told_with_its_reason() {
         has(&pgp(&arguments).failed(), &["the key has been revoked"]);
     }
     pgp(&["verify", "--key", &before, &by_revoked, &data]).fine();
+    // What is genuine and not read is not damaged.
+    let mut newer = fs::read(&by_alice).unwrap();
+    newer[3] = 5;
+    let newer = gpg.file("newer.sig", &newer);
+    let told = pgp(&["verify", "--key", &keys, &newer, &data]).failed();
+    has(&told, &["of a version", "(ENOPKG)"]);
+    assert!(!told.contains("damaged"), "{told}");
     // Compressed, and no detached signature anyway.
     let told = pgp(&["verify", "--key", &keys, &inline, &data]).failed();
     has(&told, &["gpg --detach-sign"]);

@@ -20,6 +20,7 @@
 //! | [`proto`] | messages with types |
 //! | [`host`] | the traits that a host supplies |
 //! | [`status`] | what a driver tells about itself |
+//! | [`text`] | what others have written, for people to see |
 //! | [`error`] | every way to fail, with its errno |
 //!
 //! There is no panic path in this crate: it is linked into kernels.
@@ -40,4 +41,5 @@ pub mod proto;
 pub mod ring;
 pub mod status;
 pub mod syscall;
+pub mod text;
 pub mod transfer;

@@ -2,6 +2,7 @@
 //! Lines of text: for the kernel's log, and for what the kernel shows of a driver's.
 
 pub use crate::ffi::log::warn;
+use umd_core::text::is_plain;
 
 /// A line in the making. What is too long is cut, and what could be mistaken for the line's end, or for
 /// something else on a terminal, becomes a question mark.
@@ -9,18 +10,6 @@ pub use crate::ffi::log::warn;
 pub struct Line {
     bytes: [u8; Self::MAX],
     len: usize,
-}
-
-/// Is it a character by itself? Others move a cursor, end a line, or have what follows written from the other side.
-fn is_shown(character: char) -> bool {
-    const LINE_ENDS: core::ops::RangeInclusive<char> = '\u{2028}'..='\u{2029}';
-    const DIRECTIONS: [core::ops::RangeInclusive<char>; 3] = [
-        '\u{200e}'..='\u{200f}',
-        '\u{202a}'..='\u{202e}',
-        '\u{2066}'..='\u{2069}',
-    ];
-    let is_direction = DIRECTIONS.iter().any(|range| range.contains(&character));
-    !character.is_control() && !LINE_ENDS.contains(&character) && !is_direction
 }
 
 impl Default for Line {
@@ -47,7 +36,7 @@ impl Line {
             for (at, character) in chunk.valid().char_indices() {
                 let rest = chunk.valid().as_bytes().get(at..).unwrap_or_default();
                 let bytes = rest.get(..character.len_utf8()).unwrap_or_default();
-                let shown = if is_shown(character) { bytes } else { b"?" };
+                let shown = if is_plain(character) { bytes } else { b"?" };
                 shown.iter().for_each(|byte| self.push_byte(*byte));
             }
             if !chunk.invalid().is_empty() {

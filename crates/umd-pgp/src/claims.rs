@@ -70,7 +70,7 @@ impl<'i> Claims<'i> {
         self.0.len()
     }
 
-    /// The first of which something comes; else why nothing comes of the first.
+    /// The first of which something comes; else why nothing comes of the first, unless there are more than were looked at.
     pub(crate) fn first<T>(
         &self,
         judge: impl Fn(&Claim<'i>) -> Result<T, Error>,
@@ -82,7 +82,10 @@ impl<'i> Claims<'i> {
                 Err(error) => why = why.or(Some(error)),
             }
         }
-        Err(why.unwrap_or(Refusal::Reply.into()))
+        match self.0.len() > SIGNATURES_MAX {
+            true => Err(Refusal::TooManySignatures.into()),
+            false => Err(why.unwrap_or(Refusal::Reply.into())),
+        }
     }
 }
 

@@ -792,6 +792,8 @@ fn a_bounded_number_of_signatures_is_looked_at() {
     *wrong.last_mut().unwrap() ^= 1;
     let behind = |count: usize| [wrong.repeat(count), good.clone()].concat();
     assert!(keys.verify(&behind(63), TEXT).is_ok());
-    let refused = Err(Error::Refused(Refusal::BadSignature));
+    let refused = Err(Error::Refused(Refusal::TooManySignatures));
     assert_eq!(keys.verify(&behind(64), TEXT), refused);
+    let refused = Err(Error::Refused(Refusal::BadSignature));
+    assert_eq!(keys.verify(&wrong.repeat(64), TEXT), refused);
 }

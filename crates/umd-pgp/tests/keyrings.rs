@@ -13,9 +13,6 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use support::{Gpg, Line, Listing};
 use umd_pgp::{Keyring, RustCrypto};
 
-/// The clock of the machines begins with this year: 2026.
-const MACHINES_TIME: u64 = 1_767_225_600;
-
 /// Most bytes of a key that the kernel's parsers are asked about.
 const KERNEL_MAX: usize = 65_535;
 
@@ -155,23 +152,30 @@ fn text(fingerprint: &[u8]) -> String {
 }
 
 /// Writes for each key what a kernel is to be given, and what it is to say: `NUMBER.pgp` is the key, `NUMBER.long` what was longer than a
-/// kernel takes, and `NUMBER.expected` what gpg says, in lines of words.
+/// kernel takes, and `NUMBER.expected` what gpg says at `UMD_KEYRINGS_TIME`, in lines of words.
 #[test]
 #[ignore = "needs the keyrings that `cargo xtask keyrings --kernel K` fetches, which then runs it"]
 fn each_key_is_written_for_a_kernel() {
     let rings = std::env::var("UMD_KEYRINGS").expect("UMD_KEYRINGS names keyrings");
     let out = PathBuf::from(std::env::var("UMD_KEYRINGS_OUT").expect("UMD_KEYRINGS_OUT is named"));
+    let time = std::env::var("UMD_KEYRINGS_TIME").expect("UMD_KEYRINGS_TIME is the machine's");
+    let time: u64 = time.parse().unwrap();
     let (mut number, mut whole, mut minimized, mut claims) = (0, 0, 0, 0);
+    let mut younger = 0;
     for ring in rings.split(':').map(PathBuf::from) {
         let bytes = binary(std::fs::read(&ring).unwrap());
-        let theirs: BTreeMap<String, Listing> = listing(&ring, MACHINES_TIME)
+        let theirs: BTreeMap<String, Listing> = listing(&ring, time)
             .into_iter()
             .map(|key| (key.primary.fingerprint.clone(), key))
             .collect();
         for key in split(&bytes) {
             let primary = pgp_rules::key::primary(key, &RustCrypto).unwrap();
+            if u64::from(primary.created) > time {
+                younger += 1;
+                continue;
+            }
             let name = text(primary.fingerprint.as_bytes());
-            let mut expected = expected(theirs.get(&name).unwrap());
+            let mut expected = expected(theirs.get(&name).unwrap(), time);
             let (claim, is_hashed) = claim(key);
             if !is_hashed {
                 expected += "unknown\n";
@@ -203,16 +207,16 @@ fn each_key_is_written_for_a_kernel() {
     }
     println!(
         "{number} keys for a kernel: {whole} of them as they are, {minimized} minimized, {} too long; \
-         {claims} with a signature by the primary key",
+         {claims} with a signature by the primary key; {younger} more are younger than its clock",
         number - whole - minimized,
     );
     assert!(number > 0 && claims > 0);
 }
 
 /// What gpg says that matters to a kernel. Of subkeys those are told of that sign and are good, the newest first.
-fn expected(key: &Listing) -> String {
+fn expected(key: &Listing, time: u64) -> String {
     let state = |line: &Line| {
-        let has_expired = line.expires.is_some_and(|expires| expires <= MACHINES_TIME);
+        let has_expired = line.expires.is_some_and(|expires| expires <= time);
         match (line.revoked, has_expired, line.signs) {
             (true, ..) => "revoked",
             (_, true, _) => "expired",
@@ -328,7 +332,7 @@ fn gpgv(keyring: &str, file: &Path) -> (Vec<String>, Vec<u8>) {
     (good, std::fs::read(text).unwrap_or_default())
 }
 
-/// `UMD_INRELEASE` is a list of files, with colons between. Those of other archives than Debian's have other keys: what is compared then is
+/// `UMD_INRELEASE` is a list of files, one in a line. Those of other archives than Debian's have other keys: what is compared then is
 /// that they are refused.
 #[test]
 #[ignore = "needs the keyring that `cargo xtask keyrings` fetches, and what apt has downloaded; it then runs it"]
@@ -341,7 +345,7 @@ fn what_apt_has_downloaded() {
     let changed = Gpg::new();
     let changed = (changed.home().join("InRelease"), changed);
     let (mut all, mut good) = (0, 0);
-    for file in files.split(':').map(Path::new) {
+    for file in files.lines().map(Path::new) {
         let bytes = std::fs::read(file).unwrap();
         let (theirs, text) = gpgv(&archive, file);
         match keys.cleartext(&bytes) {

@@ -129,12 +129,12 @@ impl Expected {
         while user_id.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
             end -= 1;
         }
-        let plain = |char: char| {
-            if char.is_control() || char == '\u{fffd}' {
-                '?'
-            } else {
-                char
-            }
+        // Controls, what is no character, ends of lines, marks of direction.
+        let plain = |char: char| match char {
+            '\u{fffd}' | '\u{61c}' | '\u{200e}' | '\u{200f}' => '?',
+            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '?',
+            char if char.is_control() => '?',
+            char => char,
         };
         let text = String::from_utf8_lossy(&user_id[..end]);
         let mut name = text.chars().map(plain).collect::<String>().into_bytes();

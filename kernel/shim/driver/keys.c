@@ -307,6 +307,9 @@ struct umd_mod_keys *umd_mod_keys_get(s32 serial, int *error)
 	struct umd_mod_keys *keys = NULL;
 
 	*error = PTR_ERR_OR_ZERO(found);
+	/* A key in the making was waited for, and a signal came. */
+	if (*error == -ERESTARTSYS)
+		*error = -EINTR;
 	if (*error)
 		return NULL;
 	*error = -ENOKEY;

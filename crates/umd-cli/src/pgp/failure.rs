@@ -138,6 +138,8 @@ fn hint(refusal: Refusal, expected: Expected, front: &[u8]) -> Option<String> {
     let hint = match refusal {
         _ if is_of_form(refusal.into()) => {
             return Some(match begins_as(front) {
+                // Others may read it.
+                Some(what) if what == expected.name() && refusal == Unsupported => return None,
                 Some(what) if what == expected.name() => {
                     format!("it is damaged, or goes on as something else; {expected}")
                 }
@@ -147,7 +149,9 @@ fn hint(refusal: Refusal, expected: Expected, front: &[u8]) -> Option<String> {
         }
         BadSignature => "what was signed, or the signature, was changed, or its key was not given",
         KeyExpired => "its owner may have a newer copy, which expires later",
-        HashWeak => "`gpg --digest-algo SHA256 --detach-sign` takes a better one",
+        HashWeak if expected == Expected::Signature => {
+            "`gpg --digest-algo SHA256 --detach-sign` takes a better one"
+        }
         Unsigned => "`rpmsign --addsign` signs it",
         PackageSignature => "`rpmsign --addsign` signs the header",
         SeveralKeys => "`gpg --export FINGERPRINT` writes one",

@@ -2,6 +2,7 @@
 //! Tables for people.
 
 use std::fmt::Write;
+use umd_core::text::is_plain;
 
 use super::keys::RefusedKey;
 
@@ -30,9 +31,9 @@ impl Rows {
 
 /// Somebody else has written it: it may not move the cursor, nor begin another line.
 pub(super) fn printable(text: &str) -> String {
-    let escaped = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
+    let escaped = |c: char| match is_plain(c) {
+        true => c.to_string(),
+        false => c.escape_default().to_string(),
     };
     text.chars().map(escaped).collect()
 }
@@ -87,5 +88,6 @@ mod tests {
     #[test]
     fn user_ids_move_no_cursor() {
         assert_eq!(printable("Zoë\n\x1b[2Jx\u{9b}"), "Zoë\\n\\u{1b}[2Jx\\u{9b}");
+        assert_eq!(printable("a\u{202e}b\u{2028}"), "a\\u{202e}b\\u{2028}");
     }
 }

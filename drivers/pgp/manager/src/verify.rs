@@ -53,14 +53,8 @@ impl Interface for Verify {
             return Err(EALREADY);
         }
         let request = abi::Request::decode(bytes)?;
-        match self.serve(&request) {
-            // Nothing has come of it: it can be written again.
-            Err(failure) if failure.errno == Errno::EINTR => Err(Errno::EINTR),
-            result => {
-                *session = Some(abi::encode(&result));
-                Ok(bytes.len())
-            }
-        }
+        *session = Some(abi::encode(&self.serve(&request)));
+        Ok(bytes.len())
     }
 
     fn read(session: &Self::Session) -> &[u8] {
@@ -144,6 +138,21 @@ pub(crate) fn pieces(
     }
 }
 
+/// Why a signature is not the one.
+enum Miss {
+    /// No key is there for it.
+    NoKey,
+    /// Enough were tried.
+    NotTried,
+    Failed(Failure),
+}
+
+impl<E: Into<Failure>> From<E> for Miss {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 /// One transaction: whose signatures are looked for, and how many looks are left.
 pub(crate) struct Judge<'v> {
     pub(crate) pgp: &'v Pgp,
@@ -194,10 +203,10 @@ impl Judge<'_> {
         for claim in claims.take(CLAIMS_MAX) {
             match self.one(claim, input, data) {
                 Ok(good) => return Ok(good),
-                Err(failure) if failure.errno == NO_KEY.errno => {}
+                Err(Miss::NoKey) => {}
                 // Those behind it are not tried, good or not.
-                Err(failure) if failure.errno == TOO_MANY_SIGNATURES.errno => return Err(failure),
-                Err(failure) => why = why.or(Some(failure)),
+                Err(Miss::NotTried) => return Err(TOO_MANY_SIGNATURES),
+                Err(Miss::Failed(failure)) => why = why.or(Some(failure)),
             }
         }
         Err(why.unwrap_or(NO_KEY))
@@ -209,17 +218,17 @@ impl Judge<'_> {
         claim: pgp_proto::Signature,
         input: &[u8],
         data: &Data<'_>,
-    ) -> Result<(Good, pgp_rules::Verified), Failure> {
+    ) -> Result<(Good, pgp_rules::Verified), Miss> {
         let body = claim.object.body.of(input).ok_or(Refusal::Reply)?;
         let issuer = claim.issuer.and_then(|issuer| issuer.of(input));
         match named(self.keys, issuer).take(KEYS_MAX + 1).count() {
-            0 => return Err(NO_KEY),
+            0 => return Err(Miss::NoKey),
             1..=KEYS_MAX => {}
-            _ => return Err(TOO_MANY_KEYS),
+            _ => return Err(Miss::Failed(TOO_MANY_KEYS)),
         }
         let signature = data::signature(body)?;
         let less = self.signatures.checked_sub(1);
-        self.signatures = less.ok_or(TOO_MANY_SIGNATURES)?;
+        self.signatures = less.ok_or(Miss::NotTried)?;
         let tools = &*self.pgp.tools;
         let mut hashing = signature.hashing(&tools)?;
         data.feed(|bytes| hashing.update(bytes))?;

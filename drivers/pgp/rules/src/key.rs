@@ -314,9 +314,6 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         if !can_sign(public.algorithm) {
             return Ok(None);
         }
-        if u64::from(public.created) > self.now {
-            return Err(Refusal::KeyFuture);
-        }
         let about = About::Subkey(&public);
         self.why = None;
         self.until = None;
@@ -325,6 +322,9 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         let facts = binding.facts();
         if facts.key_signs == Some(false) {
             return Ok(None);
+        }
+        if u64::from(public.created) > self.now {
+            return Err(Refusal::KeyFuture);
         }
         if public.version != self.primary.version {
             return Err(Refusal::KeyVersion);

@@ -94,7 +94,7 @@ refusals! {
     BadSignature = EKEYREJECTED, "the signature is not this key's over this";
     NoSelfSignature = EKEYREJECTED, "no self-signature vouches for the key";
     NoBackSignature = EKEYREJECTED, "a subkey does not say itself that it signs for this key";
-    TooManySignatures = EKEYREJECTED, "there are more signatures than a key is given verifications";
+    TooManySignatures = EKEYREJECTED, "there are more signatures than are looked at";
     Critical = EKEYREJECTED, "the signature says something critical that is not understood";
     SignatureTime = EKEYREJECTED, "the signature does not say when it was made, or is older than its key";
     SignatureExpired = EKEYEXPIRED, "the signature has expired";
