@@ -247,13 +247,17 @@ impl Keyring {
 
     fn keep(&mut self, mut key: Key) -> &Key {
         let known = |other: &Key| other.primary.fingerprint == key.primary.fingerprint;
-        let place = self.keys.iter().position(known);
-        if let Some(known) = place.and_then(|place| self.keys.get(place)) {
-            key.keep_revocations(known);
-        }
-        let place = place.unwrap_or(self.keys.len());
-        self.keys
-            .splice(place..self.keys.len().min(place + 1), [key]);
+        let place = match self.keys.iter().position(known) {
+            Some(place) => {
+                key.keep_revocations(&self.keys[place]);
+                self.keys[place] = key;
+                place
+            }
+            None => {
+                self.keys.push(key);
+                self.keys.len() - 1
+            }
+        };
         &self.keys[place]
     }
 

@@ -5,7 +5,7 @@ use crate::claims::read_all;
 use crate::crypto::RustCrypto;
 use crate::error::Error;
 use crate::keyring::{Keyring, Signed};
-use pgp_proto::rpm::{Header as Which, Tag, signature};
+use pgp_proto::rpm::signature;
 use pgp_proto::{INPUT_MAX, Request, Rpm};
 use pgp_rules::rpm::{Extent, Header, INTRO, LEAD, check_lead};
 use pgp_rules::{Crypto, Hash, Refusal};
@@ -60,13 +60,9 @@ impl Keyring {
             false => Refusal::PackageSignature,
         }));
         let header = Header::read(main)?;
-        let is_over_header = |tag: &Tag| {
-            tag.header == Which::Signature && matches!(tag.tag, signature::RSA | signature::DSA)
-        };
-        for tag in reply.tags().filter(is_over_header) {
-            let packet = table.signature(tag.index as usize)?;
+        for packet in table.signatures(&reply) {
             found = self
-                .verify_binary(packet, |feed| feed(main))
+                .verify_binary(packet?, |feed| feed(main))
                 .and_then(|signed| Ok((signed, header.signed(&signed.verified)?)));
             if found.is_ok() {
                 break;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Packages: the header's signature, and the payload's digest in that header.
 
-use pgp_proto::rpm::{Header, Tag, signature};
+use pgp_proto::rpm::signature;
 use pgp_proto::{Request, Rpm};
 use pgp_rules::rpm::{self, Extent, INTRO, LEAD};
 use pgp_rules::{Crypto, Hash, Refusal};
@@ -47,13 +47,9 @@ pub(crate) fn check(
     } else {
         Refusal::Unsigned.into()
     });
-    let is_over_header = |tag: &Tag| {
-        tag.header == Header::Signature && matches!(tag.tag, signature::RSA | signature::DSA)
-    };
-    for tag in reply.tags().filter(is_over_header) {
-        let packet = signatures.signature(tag.index as usize)?;
+    for packet in signatures.signatures(&reply) {
         found = judge
-            .detached(packet, &Data::Bytes(signed))
+            .detached(packet?, &Data::Bytes(signed))
             .and_then(|(good, verified)| Ok((good, header.signed(&verified)?)));
         if found.is_ok() {
             break;

@@ -8,7 +8,8 @@ use crate::bytes::Bytes;
 use crate::crypto::{Digest, HashAlgorithm};
 use crate::refusal::Refusal;
 use crate::signature::{Verified, kind as signs};
-use pgp_proto::rpm::{main, signature};
+use pgp_proto::Rpm;
+use pgp_proto::rpm::{Header as Which, Tag, main, signature};
 
 /// Bytes of the lead; the header with signatures follows.
 pub const LEAD: u64 = 96;
@@ -108,7 +109,16 @@ impl<'a> Header<'a> {
         Ok(Self { index, data })
     }
 
-    /// The signature over the header that this entry of the header with signatures holds, as a packet.
+    /// The signatures over the main header that the reply says are in this one, each as a packet.
+    pub fn signatures(&self, reply: &Rpm<'_>) -> impl Iterator<Item = Result<&'a [u8], Refusal>> {
+        let is_over_header = |tag: &Tag| {
+            tag.header == Which::Signature && matches!(tag.tag, signature::RSA | signature::DSA)
+        };
+        let found = reply.tags().filter(is_over_header);
+        found.map(|tag| self.signature(tag.index as usize))
+    }
+
+    /// The signature over the main header that this entry holds.
     pub fn signature(&self, number: usize) -> Result<&'a [u8], Refusal> {
         let entry = self.entries().nth(number).ok_or(Refusal::Package)?;
         if !matches!(entry.tag, signature::DSA | signature::RSA) || entry.kind != kind::BIN {
