@@ -188,8 +188,8 @@ struct VmArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     smp: u32,
 
-    /// One processor, one nanosecond an instruction: every run is the same
-    #[arg(long, conflicts_with = "smp")]
+    /// One nanosecond an instruction: every run is the same, whatever else this machine does
+    #[arg(long)]
     deterministic: bool,
 
     /// A module to load before even /proc is mounted, with what it depends on

@@ -266,8 +266,8 @@ fn boot(ready: &Ready, mode: Mode, program: &Path, pgp: &Path, report: &Report) 
         let early = ["sample_umd".to_owned()];
         let machine = match mode {
             Mode::Deterministic => machine.early(early).deterministic(true),
-            Mode::Smp => machine.early(early).processors(2),
-            Mode::NoBpf => machine.parameters(OTHER_LSMS),
+            Mode::Smp => machine.early(early).processors(2).deterministic(true),
+            Mode::NoBpf => machine.parameters(OTHER_LSMS).deterministic(true),
         };
         let mut outcome = machine.run_lines(&mut |line| guest.line(line))?;
         // A guest whose points failed says so with its status too: that is one failure, not two.

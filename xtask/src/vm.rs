@@ -145,7 +145,7 @@ impl<'a> Vm<'a> {
         self
     }
 
-    /// Every run the same, instruction by instruction; one processor.
+    /// Makes every run the same, instruction by instruction, whatever else this machine does.
     pub(crate) fn deterministic(mut self, yes: bool) -> Self {
         self.deterministic = yes;
         self
@@ -413,7 +413,7 @@ impl<'a> Vm<'a> {
                     "-icount",
                     "shift=0,sleep=off",
                     "-smp",
-                    "1",
+                    &processors,
                 ])
                 .args([
                     "-rtc",
