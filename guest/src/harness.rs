@@ -96,6 +96,12 @@ pub(crate) struct Test {
     needs: Option<&'static str>,
 }
 
+impl Test {
+    fn is_for(&self, mode: Mode) -> bool {
+        self.only.is_none_or(|wanted| wanted == mode)
+    }
+}
+
 /// A test that runs in every machine.
 pub(crate) const fn test(name: &'static str, run: Run) -> Test {
     Test {
@@ -145,14 +151,50 @@ pub(crate) struct Topic {
 /// The name of the point at each topic's end.
 const NOTHING_LEFT: &str = "nothing is left when the modules are gone";
 
-/// Runs the topics' tests whose names contain `only`, and last those of `farewell`, which may leave something.
-/// True if none failed.
+/// Which tests to run.
+#[derive(Debug, Default)]
+pub(crate) struct Only(Vec<String>);
+
+impl Only {
+    /// Adds the topic of this name, or else the tests that have this text in their full names, `topic: name`.
+    pub(crate) fn add(&mut self, topics: &[&Topic], text: &str) {
+        let is_topic = topics.iter().any(|topic| topic.name == text);
+        self.0.push(if is_topic {
+            format!("{text}: ")
+        } else {
+            text.to_owned()
+        });
+    }
+
+    /// Whether a test of this full name is to run: each, where nothing was added.
+    fn has(&self, name: &str) -> bool {
+        let is_asked_for = |text: &String| match text.ends_with(": ") {
+            true => name.starts_with(text),
+            false => name.contains(text),
+        };
+        self.0.is_empty() || self.0.iter().any(is_asked_for)
+    }
+}
+
+/// The full names of the tests that `run` would run, but for those that a kernel cannot have.
+pub(crate) fn names(topics: &[&Topic], mode: Mode, only: &Only) -> Vec<String> {
+    let all = topics.iter().flat_map(|topic| {
+        let own = topic.tests.iter().filter(|test| test.is_for(mode));
+        own.map(|test| full_name(topic, test.name))
+    });
+    all.filter(|name| only.has(name)).collect()
+}
+
+/// Runs the topics' tests that are asked for, and last those of `farewell`, which may leave something. Returns true if
+/// none failed.
 pub(crate) fn run(
     topics: &[&Topic],
     farewell: Option<&Topic>,
     mode: Mode,
-    only: &str,
+    only: &Only,
 ) -> Result<bool> {
+    // Else the kernel drops lines that the suite and handlers write to its log.
+    std::fs::write("/proc/sys/kernel/printk_devkmsg", "on").context("printk_devkmsg")?;
     let context = Context { mode };
     let chosen: Vec<(&Topic, Vec<&Test>)> = topics
         .iter()
@@ -187,20 +229,20 @@ pub(crate) fn run(
     })
 }
 
-fn choose<'t>(topic: &'t Topic, mode: Mode, only: &str) -> Vec<&'t Test> {
+fn choose<'t>(topic: &'t Topic, mode: Mode, only: &Only) -> Vec<&'t Test> {
     let tests = topic.tests.iter();
     tests
-        .filter(|test| test.only.is_none_or(|wanted| wanted == mode))
+        .filter(|test| test.is_for(mode))
         .filter(|test| test.needs.is_none_or(|path| Path::new(path).exists()))
-        .filter(|test| full_name(topic, test.name).contains(only))
+        .filter(|test| only.has(&full_name(topic, test.name)))
         .collect()
 }
 
 /// Topics with tests that this kernel is not built for, and the file that it lacks.
-fn left_out(topics: &[&Topic], only: &str) -> BTreeSet<(&'static str, &'static str)> {
+fn left_out(topics: &[&Topic], only: &Only) -> BTreeSet<(&'static str, &'static str)> {
     let mut found = BTreeSet::new();
     for topic in topics {
-        let asked = |test: &&Test| full_name(topic, test.name).contains(only);
+        let asked = |test: &&Test| only.has(&full_name(topic, test.name));
         let needed = topic.tests.iter().filter(asked).filter_map(|t| t.needs);
         let missing = needed.filter(|path| !Path::new(path).exists());
         found.extend(missing.map(|path| (topic.name, path)));
@@ -319,6 +361,8 @@ impl Report {
         let (mut number, mut failures) = *lock(&self.counts);
         number += 1;
         *lock(&self.running) = Some((number, name.clone(), Instant::now()));
+        // So that the log of a failure can be cut from the kernel's; if it cannot be written the log is whole.
+        let _ = std::fs::write("/dev/kmsg", format!("umd-guest: test: {name}\n"));
         let result = run().and_then(|()| {
             let complaints = self.log.complaints();
             ensure!(

@@ -2,14 +2,15 @@
 //! `umd-guest`: the side of tests, tour and benchmarks that runs as root inside the virtual machine.
 //!
 //! ```text
-//! umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT] [--slowness N]
+//! umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT]… [--slowness N]
 //!                                                          TAP; status 1 if anything failed
+//! umd-guest list --mode … [--only TEXT]…                   the names of the tests that this would run
 //! umd-guest demo                                           the tour; status 1 if anything was not so
 //! umd-guest bench                                          one JSON line a measurement
 //! umd-guest keyrings                                       TAP: each key in /usr/share/umd-keyrings
 //! ```
 //!
-//! `--only` runs the tests whose name, `topic: name`, contains the text; with `--slowness` all bounds of
+//! `--only` runs the tests of a topic, or those whose full name, `topic: name`, contains the text; with `--slowness` all bounds of
 //! time are as many times wider. There is also `umd-guest actor …`: what the suite runs as a process of
 //! its own, to be killed or to be somebody else (`actor.rs`).
 #![deny(unsafe_code)]
@@ -49,7 +50,8 @@ use anyhow::Context as _;
 use harness::Mode;
 
 const USAGE: &str =
-    "usage: umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT] [--slowness N]
+    "usage: umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT]... [--slowness N]
+       umd-guest list --mode deterministic|smp|no-bpf [--only TEXT]...
        umd-guest demo
        umd-guest bench
        umd-guest keyrings";
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["suite", options @ ..] => suite(options),
+        ["list", options @ ..] => list(options),
         ["demo"] => demo::run(),
         ["bench"] => bench::run().map(|()| true),
         ["keyrings"] => {
@@ -81,17 +84,37 @@ fn main() -> ExitCode {
     }
 }
 
-fn suite(options: &[&str]) -> anyhow::Result<bool> {
-    let (mut mode, mut only) = (None, "");
-    for option in options.chunks(2) {
+/// What the suite is asked for.
+struct Options<'a> {
+    mode: Mode,
+    only: Vec<&'a str>,
+}
+
+fn options<'a>(words: &[&'a str]) -> anyhow::Result<Options<'a>> {
+    let (mut mode, mut only) = (None, Vec::new());
+    for option in words.chunks(2) {
         match option {
             ["--mode", "deterministic"] => mode = Some(Mode::Deterministic),
             ["--mode", "smp"] => mode = Some(Mode::Smp),
             ["--mode", "no-bpf"] => mode = Some(Mode::NoBpf),
-            ["--only", text] => only = text,
+            ["--only", text] => only.push(*text),
             ["--slowness", factor] => time::set_slowness(factor.parse()?),
             _ => anyhow::bail!("{}: what is that?\n{USAGE}", option.join(" ")),
         }
     }
-    suite::run(mode.context(USAGE)?, only)
+    let mode = mode.context(USAGE)?;
+    Ok(Options { mode, only })
+}
+
+fn suite(words: &[&str]) -> anyhow::Result<bool> {
+    let options = options(words)?;
+    suite::run(options.mode, &options.only)
+}
+
+fn list(words: &[&str]) -> anyhow::Result<bool> {
+    let options = options(words)?;
+    for name in suite::names(options.mode, &options.only) {
+        println!("{name}");
+    }
+    Ok(true)
 }

@@ -10,11 +10,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use crate::schedule::{Exclusive, Part};
 use crate::setup::{self, Setup};
 use crate::tap::Report;
+use crate::test::{Length, point};
 use crate::{paths, progress, run};
 
-/// Every target, and how many inputs the tests try of it: some ten seconds each.
+/// Every target, and how many inputs a full test tries of it: some ten seconds each.
 const TARGETS: &[(&str, u64)] = &[
     ("bpfilter_proto", 1_000_000),
     ("bpfilter_table", 150_000),
@@ -28,6 +30,15 @@ const TARGETS: &[(&str, u64)] = &[
     ("sample_proto", 30_000),
     ("transfer", 900_000),
 ];
+
+/// A short test tries one input of so many.
+const SHORT: u64 = 10;
+
+/// The part that builds all targets.
+pub(crate) const BUILD: &str = "fuzz targets build";
+
+/// The part that lints them.
+const CLIPPY: &str = "clippy for the fuzz targets";
 
 /// How many targets run side by side.
 const SIDE_BY_SIDE: usize = 2;
@@ -95,45 +106,74 @@ fn take_turn(programs: &Path, name: &str, turn: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Tries a fixed number of inputs on every target, the same each time.
-pub(crate) fn check(report: &Report) {
-    let programs = match build() {
-        Ok(programs) => {
-            report.point("fuzz targets build", Ok(()));
-            programs
-        }
-        Err(error) => return report.point("fuzz targets build", Err(error)),
-    };
-    let tried = run::side_by_side(SIDE_BY_SIDE, TARGETS.to_vec(), |(name, runs)| {
-        let result = progress::step(&format!("fuzzing {name}"), Duration::from_secs(12), || {
+/// For each target the name of the part that tries a fixed number of inputs on it, and that number.
+fn points(length: Length) -> impl Iterator<Item = (String, &'static str, u64)> {
+    TARGETS.iter().map(move |(name, runs)| {
+        let runs = match length {
+            Length::Short => runs / SHORT,
+            Length::Full => *runs,
+        };
+        (format!("fuzzing {name}: {runs} inputs"), *name, runs)
+    })
+}
+
+/// The names of the parts of a test.
+pub(crate) fn part_names(length: Length) -> impl Iterator<Item = String> {
+    let fixed = [CLIPPY, BUILD].map(str::to_owned);
+    fixed
+        .into_iter()
+        .chain(points(length).map(|(name, ..)| name))
+}
+
+/// The parts of a test. The inputs of each target are the same each time.
+pub(crate) fn parts(length: Length, report: &Report) -> Vec<Part<'_>> {
+    let clippy = || run::stdout(targets("clippy").args(["--", "-Dwarnings"])).map(drop);
+    let mut parts = vec![
+        point(report, CLIPPY, 30, clippy).alone_with(Exclusive::Fuzz),
+        point(report, BUILD, 60, || build().map(drop)).alone_with(Exclusive::Fuzz),
+    ];
+    parts.extend(points(length).map(|(part, name, runs)| {
+        point(report, &part, 12, move || {
             let found = state("test", name)?;
             fs::remove_dir_all(&found).context("cannot empty the corpus of the last test")?;
             let found = state("test", name)?;
             let runs = format!("-runs={runs}");
-            fuzz(&programs, name, &["-seed=1", &runs], &found).map(drop)
-        });
-        report.point(&format!("fuzzing {name}: {runs} inputs"), result);
-    });
-    if let Err(error) = tried {
-        report.point("fuzzing", Err(error));
-    }
+            fuzz(&programs(), name, &["-seed=1", &runs], &found).map(drop)
+        })
+        .after(&[BUILD])
+    }));
+    parts
 }
 
 /// Builds all targets. Returns the directory that they are in.
 fn build() -> Result<PathBuf> {
-    let target = paths::umd().join("cargo/fuzz");
+    progress::step("building the fuzz targets", Duration::from_secs(60), || {
+        run::stdout(&mut targets("build")).map(drop)
+    })?;
+    Ok(programs())
+}
+
+/// The directory of the targets' programs.
+fn programs() -> PathBuf {
+    target_directory().join(TRIPLE).join("release")
+}
+
+fn target_directory() -> PathBuf {
+    paths::umd().join("cargo/fuzz")
+}
+
+/// A command of cargo's on all targets. The flags are the same for each, so that they share what they build.
+fn targets(command: &str) -> Command {
     let mut cargo = run::cargo();
     cargo
-        .args(["build", "--quiet", "--release", "--locked"])
+        .args([command, "--quiet", "--release", "--locked"])
         .arg("--manifest-path=fuzz/Cargo.toml")
         .arg(format!("--target={TRIPLE}"))
         .arg("--target-dir")
-        .arg(&target)
+        .arg(target_directory())
+        .env("CARGO_TERM_COLOR", "never")
         .env("RUSTFLAGS", FLAGS);
-    progress::step("building the fuzz targets", Duration::from_secs(60), || {
-        run::stdout(&mut cargo).map(drop)
-    })?;
-    Ok(target.join(TRIPLE).join("release"))
+    cargo
 }
 
 /// Runs a target on its corpus in the source tree and on what was `found`, to which it adds. Returns what it says at its end.

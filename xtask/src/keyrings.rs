@@ -13,6 +13,7 @@ use crate::kbuild::{self, Modules};
 use crate::kernel::{self, Id, Kernel};
 use crate::rootfs::Add;
 use crate::setup::{self, Setup};
+use crate::test::Length;
 use crate::vm::CLOCK_SECONDS;
 use crate::{guest, paths, progress, run};
 
@@ -67,7 +68,7 @@ pub(crate) fn run(kernels: &[Id], setup: Setup) -> Result<()> {
         return Ok(());
     }
     setup.packages(setup::VM)?;
-    let keys = rings.write(setup)?;
+    let keys = rings.write(1, setup)?;
     let program = guest::build()?;
     for id in kernels {
         let kernel = id.prepare(setup)?;
@@ -77,13 +78,20 @@ pub(crate) fn run(kernels: &[Id], setup: Setup) -> Result<()> {
     Ok(())
 }
 
+/// A short test gives kernels one key of so many.
+const SHORT: usize = 16;
+
 /// The keys as a kernel is given them, and what it is to say of each: a directory. Keyrings that were fetched before will do.
-pub(crate) fn keys(setup: Setup) -> Result<PathBuf> {
+pub(crate) fn keys(length: Length, setup: Setup) -> Result<PathBuf> {
     let rings = match Rings::at_hand() {
         Some(rings) => rings,
         None => Rings::fetch(setup)?,
     };
-    rings.write(setup)
+    let every = match length {
+        Length::Short => SHORT,
+        Length::Full => 1,
+    };
+    rings.write(every, setup)
 }
 
 fn home() -> PathBuf {
@@ -113,7 +121,8 @@ impl Rings {
         Ok(Self(home.join(RINGS_DIR)))
     }
 
-    fn write(&self, setup: Setup) -> Result<PathBuf> {
+    /// Writes one of `every` keys for a kernel.
+    fn write(&self, every: usize, setup: Setup) -> Result<PathBuf> {
         setup.packages(&["keyutils"])?;
         let keys = home().join("keys");
         if keys.exists() {
@@ -127,6 +136,7 @@ impl Rings {
             &[
                 ("UMD_KEYRINGS_OUT", keys.display().to_string()),
                 ("UMD_KEYRINGS_TIME", CLOCK_SECONDS.to_string()),
+                ("UMD_KEYRINGS_EVERY", every.to_string()),
             ],
         )?;
         Ok(keys)

@@ -20,6 +20,7 @@ mod progress;
 mod rootfs;
 mod run;
 mod rustkernel;
+mod schedule;
 mod setup;
 mod tap;
 mod test;
@@ -39,6 +40,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::kernel::Id;
 use crate::rootfs::Add;
 use crate::setup::Setup;
+use crate::test::{Length, Mode};
 use crate::verdict::Verdict;
 use crate::vm::Vm;
 
@@ -75,17 +77,41 @@ struct Demo {
     kernel: KernelArgs,
 }
 
-/// Run all tests, those in virtual machines too; the report is in the Test Anything Protocol
+/// Run the tests, those in virtual machines too; the report is in the Test Anything Protocol
+///
+/// Parts run side by side. At the end each point that failed is shown again, with its reason, the last lines of its
+/// machine's log and the command that runs it again. With NAMEs only some tests run, on 6.12 unless --kernel says
+/// otherwise.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --quick")]
+#[command(
+    after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --full\n  \
+    cargo xtask test pgp 'pgp hostile'\n  cargo xtask test clippy\n  \
+    cargo xtask test --kernel 6.1 --machine smp 'callers: a caller killed in the queue'"
+)]
 struct Test {
-    /// A kernel to test on; may be given more than once [default: 6.1 and 6.12, with --quick 6.12]
+    /// A topic of the suite, or words in the names of tests or checks
+    #[arg(value_name = "NAME")]
+    only: Vec<String>,
+
+    /// A kernel to test on; may be given more than once [default: 6.1 and 6.12; with --quick or a NAME 6.12]
     #[arg(long, value_name = "K")]
     kernel: Vec<Id>,
 
+    /// A kind of machine that the suite runs in; may be given more than once [default: all]
+    #[arg(long, value_enum, value_name = "M")]
+    machine: Vec<Mode>,
+
     /// One kernel, and no machine with two processors
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["machine", "full"])]
     quick: bool,
+
+    /// The long tail too: each place, many rounds, more interleavings; takes an hour or more
+    #[arg(long)]
+    full: bool,
+
+    /// Another number gives other interleavings, the same each time
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u32,
 }
 
 /// Fuzz what comes from the other side of a channel, until something is found
@@ -234,12 +260,27 @@ fn main() -> ExitCode {
 }
 
 fn test(args: Test, setup: Setup) -> Result<ExitCode> {
-    let kernels = match (args.kernel.is_empty(), args.quick) {
-        (false, _) => args.kernel,
-        (true, true) => vec![kernel::named("6.12")?],
-        (true, false) => vec![kernel::named("6.1")?, kernel::named("6.12")?],
+    let kernels = match args.kernel.is_empty() {
+        false => args.kernel,
+        true if args.quick || !args.only.is_empty() => vec![kernel::named("6.12")?],
+        true => vec![kernel::named("6.1")?, kernel::named("6.12")?],
     };
-    let counts = test::run(&kernels, args.quick, setup)?;
+    let machines = match args.machine.is_empty() {
+        false => args.machine,
+        true if args.quick => vec![Mode::Deterministic, Mode::NoBpf],
+        true => vec![Mode::Deterministic, Mode::Smp, Mode::NoBpf],
+    };
+    let options = test::Options {
+        kernels,
+        machines,
+        only: args.only,
+        length: match args.full {
+            true => Length::Full,
+            false => Length::Short,
+        },
+        seed: args.seed,
+    };
+    let counts = test::run(&options, setup)?;
     Ok(if counts.failed == 0 {
         ExitCode::SUCCESS
     } else {

@@ -39,7 +39,7 @@ pub(crate) fn note(line: &str) {
 /// Does a step of work, showing its progress; `guess` is its length as far as nobody has measured it yet.
 pub(crate) fn step<T>(name: &str, guess: Duration, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let memory = memory_of(name);
-    let expected = remembered(&memory).unwrap_or(guess);
+    let expected = expected(name, guess);
     let begin = Instant::now();
     let (done, is_done) = mpsc::channel::<()>();
     let result = thread::scope(|scope| {
@@ -55,6 +55,11 @@ pub(crate) fn step<T>(name: &str, guess: Duration, work: impl FnOnce() -> Result
         let _ = paths::write_if_changed(&memory, took.as_bytes());
     }
     result
+}
+
+/// How long a step of this name took when it was done last, or else the guess.
+pub(crate) fn expected(name: &str, guess: Duration) -> Duration {
+    remembered(&memory_of(name)).unwrap_or(guess)
 }
 
 fn memory_of(name: &str) -> PathBuf {

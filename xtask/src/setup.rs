@@ -3,6 +3,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -48,6 +49,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("rpm", "rpmbuild"),
 ];
 
+/// Held while apt runs: two of them, in parts that run side by side, would only refuse each other.
+static APT: Mutex<()> = Mutex::new(());
+
 /// How to go about set-up.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setup {
@@ -61,6 +65,7 @@ impl Setup {
         if !run::on_path("dpkg-query") || !run::on_path("apt-get") {
             return without_dpkg(wanted);
         }
+        let _one_at_a_time = APT.lock().unwrap_or_else(PoisonError::into_inner);
         let missing: Vec<&str> = wanted.iter().copied().filter(|p| !installed(p)).collect();
         if missing.is_empty() {
             return Ok(());
@@ -79,7 +84,7 @@ impl Setup {
         install.extend(&missing);
         as_root(&install)?;
         progress::step("installing packages", Duration::from_secs(60), || {
-            retry_updated(|| run::stdout(&mut as_root(&install)?).map(drop))
+            retried(|| run::stdout(&mut as_root(&install)?).map(drop))
         })
     }
 
@@ -127,6 +132,11 @@ impl Setup {
 
 /// Tries something that reads apt's lists; when it fails, fetches fresh lists and tries once more.
 pub(crate) fn retry_updated<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
+    let _one_at_a_time = APT.lock().unwrap_or_else(PoisonError::into_inner);
+    retried(attempt)
+}
+
+fn retried<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
     let lists_are_there = std::fs::read_dir("/var/lib/apt/lists").is_ok_and(|list| {
         list.flatten()
             .any(|file| file.file_name().to_string_lossy().contains("_Packages"))

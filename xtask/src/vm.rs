@@ -31,6 +31,9 @@ const REBOOTS: u32 = 2;
 /// How long a machine may be silent before its boot counts as stuck.
 const BOOT_SILENCE: Duration = Duration::from_secs(120);
 
+/// What a machine's random numbers are made of where nothing else is asked for.
+const SEED: u32 = 42;
+
 /// What each kernel is told.
 const OPTIONS: &str = "console=ttyS0,115200 panic=-1 sysctl.kernel.hung_task_timeout_secs=60";
 
@@ -54,6 +57,7 @@ pub(crate) struct Vm<'a> {
     deterministic: bool,
     parameters: String,
     silence: Duration,
+    seed: u32,
 }
 
 /// How a run ended.
@@ -112,6 +116,7 @@ impl<'a> Vm<'a> {
             deterministic: false,
             parameters: String::new(),
             silence: Duration::from_secs(600),
+            seed: 0,
         }
     }
 
@@ -148,6 +153,12 @@ impl<'a> Vm<'a> {
     /// Makes every run the same, instruction by instruction, whatever else this machine does.
     pub(crate) fn deterministic(mut self, yes: bool) -> Self {
         self.deterministic = yes;
+        self
+    }
+
+    /// What a deterministic machine's random numbers are made of.
+    pub(crate) fn seed(mut self, seed: u32) -> Self {
+        self.seed = seed;
         self
     }
 
@@ -419,7 +430,7 @@ impl<'a> Vm<'a> {
                     "-rtc",
                     &format!("base={CLOCK},clock=vm"),
                     "-seed",
-                    "42",
+                    &SEED.wrapping_add(self.seed).to_string(),
                     "-cpu",
                     "max,erms=off,fsrm=off",
                 ]),

@@ -152,7 +152,8 @@ fn text(fingerprint: &[u8]) -> String {
 }
 
 /// Writes for each key what a kernel is to be given, and what it is to say: `NUMBER.pgp` is the key, `NUMBER.long` what was longer than a
-/// kernel takes, and `NUMBER.expected` what gpg says at `UMD_KEYRINGS_TIME`, in lines of words.
+/// kernel takes, and `NUMBER.expected` what gpg says at `UMD_KEYRINGS_TIME`, in lines of words. Of so many keys as `UMD_KEYRINGS_EVERY`
+/// says one is written.
 #[test]
 #[ignore = "needs the keyrings that `cargo xtask keyrings --kernel K` fetches, which then runs it"]
 fn each_key_is_written_for_a_kernel() {
@@ -160,6 +161,8 @@ fn each_key_is_written_for_a_kernel() {
     let out = PathBuf::from(std::env::var("UMD_KEYRINGS_OUT").expect("UMD_KEYRINGS_OUT is named"));
     let time = std::env::var("UMD_KEYRINGS_TIME").expect("UMD_KEYRINGS_TIME is the machine's");
     let time: u64 = time.parse().unwrap();
+    let every = std::env::var("UMD_KEYRINGS_EVERY").expect("UMD_KEYRINGS_EVERY is a number");
+    let every: usize = every.parse().unwrap();
     let (mut number, mut whole, mut minimized, mut claims) = (0, 0, 0, 0);
     let mut younger = 0;
     for ring in rings.split(':').map(PathBuf::from) {
@@ -168,7 +171,7 @@ fn each_key_is_written_for_a_kernel() {
             .into_iter()
             .map(|key| (key.primary.fingerprint.clone(), key))
             .collect();
-        for key in split(&bytes) {
+        for key in split(&bytes).into_iter().step_by(every) {
             let primary = pgp_rules::key::primary(key, &RustCrypto).unwrap();
             if u64::from(primary.created) > time {
                 younger += 1;

@@ -31,7 +31,7 @@ mod unload;
 
 use anyhow::Result;
 
-use crate::harness::{self, Mode, Topic};
+use crate::harness::{self, Mode, Only, Topic};
 
 /// All topics. The first one looks at what happened before the suite began.
 const TOPICS: &[&Topic] = &[
@@ -70,15 +70,46 @@ const TOPICS: &[&Topic] = &[
     &checkers::TOPIC,
 ];
 
-/// Runs it. True if nothing failed.
-pub(crate) fn run(mode: Mode, only: &str) -> Result<bool> {
+/// Runs the tests that are asked for. Returns true if none failed.
+pub(crate) fn run(mode: Mode, words: &[&str]) -> Result<bool> {
+    let topics = topics(mode);
+    let farewell = (mode != Mode::NoBpf).then_some(&farewell::TOPIC);
+    harness::run(topics, farewell, mode, &only(words))
+}
+
+/// The full names of those tests.
+pub(crate) fn names(mode: Mode, words: &[&str]) -> Vec<String> {
+    let mut topics = topics(mode).to_vec();
+    if mode != Mode::NoBpf {
+        topics.push(&farewell::TOPIC);
+    }
+    harness::names(&topics, mode, &only(words))
+}
+
+fn topics(mode: Mode) -> &'static [&'static Topic] {
     match mode {
-        Mode::NoBpf => harness::run(&[&no_bpf::TOPIC], None, mode, only),
-        _ => harness::run(TOPICS, Some(&farewell::TOPIC), mode, only),
+        Mode::NoBpf => &[&no_bpf::TOPIC],
+        Mode::Deterministic | Mode::Smp => TOPICS,
     }
 }
 
-/// Runs what is about the keys that were brought along. True if nothing failed.
+fn only(words: &[&str]) -> Only {
+    let mut only = Only::default();
+    for text in words {
+        only.add(
+            &[TOPICS, &[&farewell::TOPIC, &no_bpf::TOPIC]].concat(),
+            text,
+        );
+    }
+    only
+}
+
+/// Runs what is about the keys that were brought along. Returns true if nothing failed.
 pub(crate) fn keyrings() -> Result<bool> {
-    harness::run(&[&pgp_keyrings::TOPIC], None, Mode::Deterministic, "")
+    harness::run(
+        &[&pgp_keyrings::TOPIC],
+        None,
+        Mode::Deterministic,
+        &Only::default(),
+    )
 }
