@@ -2,7 +2,7 @@
 //! `umd-guest`: the side of tests, tour and benchmarks that runs as root inside the virtual machine.
 //!
 //! ```text
-//! umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT] [--slowness N]
+//! umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT] [--slowness N] [--seed N] [--full]
 //!                                                          TAP; status 1 if anything failed
 //! umd-guest demo                                           the tour; status 1 if anything was not so
 //! umd-guest bench                                          one JSON line a measurement
@@ -10,7 +10,8 @@
 //! ```
 //!
 //! `--only` runs the tests whose name, `topic: name`, contains the text; with `--slowness` all bounds of
-//! time are as many times wider. There is also `umd-guest actor …`: what the suite runs as a process of
+//! time are as many times wider; another `--seed` gives other interleavings and other random numbers; `--full` makes
+//! all rounds of what by default is made a few times. There is also `umd-guest actor …`: what the suite runs as a process of
 //! its own, to be killed or to be somebody else (`actor.rs`).
 #![deny(unsafe_code)]
 
@@ -49,7 +50,8 @@ use anyhow::Context as _;
 use harness::Mode;
 
 const USAGE: &str =
-    "usage: umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT] [--slowness N]
+    "usage: umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT] [--slowness N] [--seed N]
+                       [--full]
        umd-guest demo
        umd-guest bench
        umd-guest keyrings";
@@ -82,16 +84,23 @@ fn main() -> ExitCode {
 }
 
 fn suite(options: &[&str]) -> anyhow::Result<bool> {
-    let (mut mode, mut only) = (None, "");
-    for option in options.chunks(2) {
-        match option {
-            ["--mode", "deterministic"] => mode = Some(Mode::Deterministic),
-            ["--mode", "smp"] => mode = Some(Mode::Smp),
-            ["--mode", "no-bpf"] => mode = Some(Mode::NoBpf),
-            ["--only", text] => only = text,
-            ["--slowness", factor] => time::set_slowness(factor.parse()?),
-            _ => anyhow::bail!("{}: what is that?\n{USAGE}", option.join(" ")),
+    let (mut mode, mut only, mut seed, mut full) = (None, "", 0, false);
+    let mut options = options.iter().copied();
+    while let Some(option) = options.next() {
+        if option == "--full" {
+            full = true;
+            continue;
+        }
+        match (option, options.next().unwrap_or_default()) {
+            ("--mode", "deterministic") => mode = Some(Mode::Deterministic),
+            ("--mode", "smp") => mode = Some(Mode::Smp),
+            ("--mode", "no-bpf") => mode = Some(Mode::NoBpf),
+            ("--only", text) => only = text,
+            ("--slowness", factor) => time::set_slowness(factor.parse()?),
+            ("--seed", number) => seed = number.parse()?,
+            (option, value) => anyhow::bail!("{option} {value}: what is that?\n{USAGE}"),
         }
     }
-    suite::run(mode.context(USAGE)?, only)
+    let mode = mode.context(USAGE)?;
+    suite::run(harness::Context { mode, seed, full }, only)
 }

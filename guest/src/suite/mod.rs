@@ -31,7 +31,7 @@ mod unload;
 
 use anyhow::Result;
 
-use crate::harness::{self, Mode, Topic};
+use crate::harness::{self, Context, Mode, Topic};
 
 /// All topics. The first one looks at what happened before the suite began.
 const TOPICS: &[&Topic] = &[
@@ -71,14 +71,19 @@ const TOPICS: &[&Topic] = &[
 ];
 
 /// Runs it. True if nothing failed.
-pub(crate) fn run(mode: Mode, only: &str) -> Result<bool> {
-    match mode {
-        Mode::NoBpf => harness::run(&[&no_bpf::TOPIC], None, mode, only),
-        _ => harness::run(TOPICS, Some(&farewell::TOPIC), mode, only),
+pub(crate) fn run(context: Context, only: &str) -> Result<bool> {
+    match context.mode {
+        Mode::NoBpf => harness::run(&[&no_bpf::TOPIC], None, context, only),
+        _ => harness::run(TOPICS, Some(&farewell::TOPIC), context, only),
     }
 }
 
 /// Runs what is about the keys that were brought along. True if nothing failed.
 pub(crate) fn keyrings() -> Result<bool> {
-    harness::run(&[&pgp_keyrings::TOPIC], None, Mode::Deterministic, "")
+    let context = Context {
+        mode: Mode::Deterministic,
+        seed: 0,
+        full: true,
+    };
+    harness::run(&[&pgp_keyrings::TOPIC], None, context, "")
 }
