@@ -8,37 +8,65 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
-use crate::time::{ms, slowness, until};
+use crate::sample::Offsets;
+use crate::time::{Spent, ms, slowness, until};
 use crate::{driver, kernel, modules, process};
 
 /// A test that has not ended by then has failed, and what comes after it is not run.
-const LIMIT: std::time::Duration = ms(120_000);
+const LIMIT: Duration = ms(120_000);
 
-/// What kind of machine this is.
+/// What kind of machine this is. In all of them time is a count of instructions: one is a nanosecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// One processor, and time is a count of instructions: times are asserted.
+    /// One processor: what something takes is its own work, and nobody else's.
     Deterministic,
-    /// Two processors, and time is the emulator's: bounds are generous.
+    /// Two processors that take turns at the instructions, so that either may take time of the other's.
     Smp,
-    /// A kernel that was booted without the BPF LSM. Time as in `Smp`.
+    /// A kernel that was booted without the BPF LSM.
     NoBpf,
 }
 
 /// What a test is told.
+#[derive(Clone, Copy)]
 pub(crate) struct Context {
     /// The machine.
     pub(crate) mode: Mode,
+    /// Runs with another seed see other interleavings; with the same, the same.
+    pub(crate) seed: u32,
+    /// Whether all rounds are wanted, and not only some of each kind.
+    pub(crate) full: bool,
 }
 
 impl Context {
+    /// How often something is done: some times by default, many times in a full run.
+    pub(crate) fn rounds<N>(&self, some: N, many: N) -> N {
+        if self.full { many } else { some }
+    }
+
+    /// Numbers that look random: another sequence for each of a test's streams, and for each seed.
+    pub(crate) fn random(&self, stream: u32) -> Offsets {
+        // An odd factor, so that no two seeds are the same; 0 has no successor.
+        let mixed = stream ^ self.seed.wrapping_mul(0x9e37_79b9);
+        Offsets::new(if mixed == 0 { 1 } else { mixed })
+    }
+
+    /// Spends some milliseconds, asleep and awake, so that the test meets the clock's ticks and the kernel's own work at
+    /// another moment with each seed.
+    fn shift(&self, number: usize) {
+        let mut random = self.random(u32::try_from(number).unwrap_or(0));
+        let mut below = |limit| u64::from(random.next().unwrap_or(0) % limit);
+        thread::sleep(Duration::from_micros(below(5_000)));
+        let (begin, busy) = (Instant::now(), Duration::from_micros(below(2_000)));
+        while begin.elapsed() < busy {}
+    }
+
     /// How much later than its deadline something may come.
-    pub(crate) fn grace(&self) -> std::time::Duration {
+    pub(crate) fn grace(&self) -> Duration {
         slowness()
             * match self.mode {
                 Mode::Deterministic => ms(100),
@@ -47,11 +75,7 @@ impl Context {
     }
 
     /// Fails unless something took at least `deadline` and not much more.
-    pub(crate) fn at_deadline(
-        &self,
-        deadline: std::time::Duration,
-        took: std::time::Duration,
-    ) -> Result<()> {
+    pub(crate) fn at_deadline(&self, deadline: Duration, took: Duration) -> Result<()> {
         ensure!(
             took >= deadline && took <= deadline + self.grace(),
             "it took {took:?}; the deadline was {deadline:?}"
@@ -60,7 +84,7 @@ impl Context {
     }
 
     /// Fails unless something took next to no time.
-    pub(crate) fn at_once(&self, took: std::time::Duration) -> Result<()> {
+    pub(crate) fn at_once(&self, took: Duration) -> Result<()> {
         ensure!(took <= self.grace(), "it took {took:?}");
         Ok(())
     }
@@ -190,12 +214,12 @@ pub(crate) fn names(topics: &[&Topic], mode: Mode, only: &Only) -> Vec<String> {
 pub(crate) fn run(
     topics: &[&Topic],
     farewell: Option<&Topic>,
-    mode: Mode,
+    context: Context,
     only: &Only,
 ) -> Result<bool> {
     // Else the kernel drops lines that the suite and handlers write to its log.
     std::fs::write("/proc/sys/kernel/printk_devkmsg", "on").context("printk_devkmsg")?;
-    let context = Context { mode };
+    let mode = context.mode;
     let chosen: Vec<(&Topic, Vec<&Test>)> = topics
         .iter()
         .map(|topic| (*topic, choose(topic, mode, only)))
@@ -269,6 +293,7 @@ fn run_topic(report: &Report, context: &Context, topic: &Topic, tests: &[&Test])
                 .modules
                 .iter()
                 .try_for_each(|name| modules::load(name))?;
+            context.shift(report.number());
             test.body.run(context)?;
             rest().context("after the test")
         });
@@ -363,6 +388,7 @@ impl Report {
         *lock(&self.running) = Some((number, name.clone(), Instant::now()));
         // So that the log of a failure can be cut from the kernel's; if it cannot be written the log is whole.
         let _ = std::fs::write("/dev/kmsg", format!("umd-guest: test: {name}\n"));
+        let spent = Spent::from_now();
         let result = run().and_then(|()| {
             let complaints = self.log.complaints();
             ensure!(
@@ -373,7 +399,7 @@ impl Report {
             Ok(())
         });
         match &result {
-            Ok(()) => println!("ok {number} - {name}"),
+            Ok(()) => println!("ok {number} - {name} # {spent}"),
             Err(error) => {
                 failures += 1;
                 report_failure(number, &name, &format!("{error:#}"));
@@ -383,6 +409,11 @@ impl Report {
         }
         *lock(&self.counts) = (number, failures);
         result.is_ok()
+    }
+
+    /// How many points were reported.
+    fn number(&self) -> usize {
+        lock(&self.counts).0
     }
 
     fn end(&self) -> Result<bool> {

@@ -2,7 +2,7 @@
 //! `umd-guest`: the side of tests, tour and benchmarks that runs as root inside the virtual machine.
 //!
 //! ```text
-//! umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT]… [--slowness N]
+//! umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT]… [--slowness N] [--seed N] [--full]
 //!                                                          TAP; status 1 if anything failed
 //! umd-guest list --mode … [--only TEXT]…                   the names of the tests that this would run
 //! umd-guest demo                                           the tour; status 1 if anything was not so
@@ -10,8 +10,9 @@
 //! umd-guest keyrings                                       TAP: each key in /usr/share/umd-keyrings
 //! ```
 //!
-//! `--only` runs the tests of a topic, or those whose full name, `topic: name`, contains the text; with `--slowness` all bounds of
-//! time are as many times wider. There is also `umd-guest actor …`: what the suite runs as a process of
+//! `--only` runs the tests of a topic, or those whose full name, `topic: name`, contains the text; with `--slowness` all
+//! bounds of time are as many times wider; another `--seed` gives other interleavings and other random numbers; `--full`
+//! makes all rounds of what by default is made a few times. There is also `umd-guest actor …`: what the suite runs as a process of
 //! its own, to be killed or to be somebody else (`actor.rs`).
 #![deny(unsafe_code)]
 
@@ -51,6 +52,7 @@ use harness::Mode;
 
 const USAGE: &str =
     "usage: umd-guest suite --mode deterministic|smp|no-bpf [--only TEXT]... [--slowness N]
+                       [--seed N] [--full]
        umd-guest list --mode deterministic|smp|no-bpf [--only TEXT]...
        umd-guest demo
        umd-guest bench
@@ -84,36 +86,37 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the suite is asked for.
-struct Options<'a> {
-    mode: Mode,
-    only: Vec<&'a str>,
-}
-
-fn options<'a>(words: &[&'a str]) -> anyhow::Result<Options<'a>> {
-    let (mut mode, mut only) = (None, Vec::new());
-    for option in words.chunks(2) {
-        match option {
-            ["--mode", "deterministic"] => mode = Some(Mode::Deterministic),
-            ["--mode", "smp"] => mode = Some(Mode::Smp),
-            ["--mode", "no-bpf"] => mode = Some(Mode::NoBpf),
-            ["--only", text] => only.push(*text),
-            ["--slowness", factor] => time::set_slowness(factor.parse()?),
-            _ => anyhow::bail!("{}: what is that?\n{USAGE}", option.join(" ")),
+/// What the suite is asked for: the machine and how much, and words in the names of tests.
+fn options<'a>(words: &[&'a str]) -> anyhow::Result<(harness::Context, Vec<&'a str>)> {
+    let (mut mode, mut only, mut seed, mut full) = (None, Vec::new(), 0, false);
+    let mut options = words.iter().copied();
+    while let Some(option) = options.next() {
+        if option == "--full" {
+            full = true;
+            continue;
+        }
+        match (option, options.next().unwrap_or_default()) {
+            ("--mode", "deterministic") => mode = Some(Mode::Deterministic),
+            ("--mode", "smp") => mode = Some(Mode::Smp),
+            ("--mode", "no-bpf") => mode = Some(Mode::NoBpf),
+            ("--only", text) => only.push(text),
+            ("--slowness", factor) => time::set_slowness(factor.parse()?),
+            ("--seed", number) => seed = number.parse()?,
+            (option, value) => anyhow::bail!("{option} {value}: what is that?\n{USAGE}"),
         }
     }
     let mode = mode.context(USAGE)?;
-    Ok(Options { mode, only })
+    Ok((harness::Context { mode, seed, full }, only))
 }
 
 fn suite(words: &[&str]) -> anyhow::Result<bool> {
-    let options = options(words)?;
-    suite::run(options.mode, &options.only)
+    let (context, only) = options(words)?;
+    suite::run(context, &only)
 }
 
 fn list(words: &[&str]) -> anyhow::Result<bool> {
-    let options = options(words)?;
-    for name in suite::names(options.mode, &options.only) {
+    let (context, only) = options(words)?;
+    for name in suite::names(context.mode, &only) {
         println!("{name}");
     }
     Ok(true)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Time as the guest sees it. In a deterministic machine that is a count of instructions, the same
-//! in every run; elsewhere it is as good as the machine that emulates.
+//! Time as the guest sees it. In the tests' machines that is a count of instructions, the same in every run.
 
+use std::fmt;
+use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,4 +48,42 @@ pub(crate) fn timed<R>(work: impl FnOnce() -> R) -> (R, Duration) {
     let begin = Instant::now();
     let result = work();
     (result, begin.elapsed())
+}
+
+/// How much time has passed, and how much of it somebody computed. The rest the emulator skips: what a test costs
+/// outside is in proportion to the latter.
+pub(crate) struct Spent {
+    begin: Instant,
+    /// Of all processors, where the kernel told it.
+    idle: Option<Duration>,
+}
+
+impl Spent {
+    /// None yet.
+    pub(crate) fn from_now() -> Self {
+        Self {
+            begin: Instant::now(),
+            idle: idle(),
+        }
+    }
+}
+
+/// As in `time=123ms busy=45ms`.
+impl fmt::Display for Spent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = self.begin.elapsed();
+        let processors = thread::available_parallelism().map_or(1, |count| count.get() as u32);
+        let idle = self.idle.zip(idle());
+        let idle = idle.map_or(Duration::ZERO, |(from, to)| to.saturating_sub(from));
+        // Where two processors compute they take turns at the instructions, and both call it their time.
+        let busy = (processors * time).saturating_sub(idle).min(time);
+        write!(f, "time={}ms busy={}ms", time.as_millis(), busy.as_millis())
+    }
+}
+
+/// How long the processors had nothing to do, added up.
+fn idle() -> Option<Duration> {
+    let text = fs::read_to_string("/proc/uptime").ok()?;
+    let seconds: f64 = text.split_whitespace().nth(1)?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }

@@ -31,7 +31,7 @@ mod unload;
 
 use anyhow::Result;
 
-use crate::harness::{self, Mode, Only, Topic};
+use crate::harness::{self, Context, Mode, Only, Topic};
 
 /// All topics. The first one looks at what happened before the suite began.
 const TOPICS: &[&Topic] = &[
@@ -71,10 +71,10 @@ const TOPICS: &[&Topic] = &[
 ];
 
 /// Runs the tests that are asked for. Returns true if none failed.
-pub(crate) fn run(mode: Mode, words: &[&str]) -> Result<bool> {
-    let topics = topics(mode);
-    let farewell = (mode != Mode::NoBpf).then_some(&farewell::TOPIC);
-    harness::run(topics, farewell, mode, &only(words))
+pub(crate) fn run(context: Context, words: &[&str]) -> Result<bool> {
+    let topics = topics(context.mode);
+    let farewell = (context.mode != Mode::NoBpf).then_some(&farewell::TOPIC);
+    harness::run(topics, farewell, context, &only(words))
 }
 
 /// The full names of those tests.
@@ -106,10 +106,10 @@ fn only(words: &[&str]) -> Only {
 
 /// Runs what is about the keys that were brought along. Returns true if nothing failed.
 pub(crate) fn keyrings() -> Result<bool> {
-    harness::run(
-        &[&pgp_keyrings::TOPIC],
-        None,
-        Mode::Deterministic,
-        &Only::default(),
-    )
+    let context = Context {
+        mode: Mode::Deterministic,
+        seed: 0,
+        full: true,
+    };
+    harness::run(&[&pgp_keyrings::TOPIC], None, context, &Only::default())
 }
