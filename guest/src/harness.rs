@@ -218,7 +218,7 @@ pub(crate) fn run(
     only: &Only,
 ) -> Result<bool> {
     // Else the kernel drops lines that the suite and handlers write to its log.
-    std::fs::write("/proc/sys/kernel/printk_devkmsg", "on").context("printk_devkmsg")?;
+    std::fs::write("/proc/sys/kernel/printk_devkmsg", "on\n").context("printk_devkmsg")?;
     let mode = context.mode;
     let chosen: Vec<(&Topic, Vec<&Test>)> = topics
         .iter()

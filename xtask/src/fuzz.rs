@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::schedule::{Exclusive, Part};
+use crate::schedule::Part;
 use crate::setup::{self, Setup};
 use crate::tap::Report;
-use crate::test::{Length, point};
+use crate::test::{Length, cargo, point};
 use crate::{paths, progress, run};
 
 /// Every target, and how many inputs a full test tries of it: some ten seconds each.
@@ -34,11 +34,8 @@ const TARGETS: &[(&str, u64)] = &[
 /// A short test tries one input of so many.
 const SHORT: u64 = 10;
 
-/// The part that builds all targets.
-pub(crate) const BUILD: &str = "fuzz targets build";
-
-/// The part that lints them.
-const CLIPPY: &str = "clippy for the fuzz targets";
+/// The part that builds all targets, and lints them.
+const BUILD: &str = "clippy for the fuzz targets, and their build";
 
 /// How many targets run side by side.
 const SIDE_BY_SIDE: usize = 2;
@@ -119,19 +116,12 @@ fn points(length: Length) -> impl Iterator<Item = (String, &'static str, u64)> {
 
 /// The names of the parts of a test.
 pub(crate) fn part_names(length: Length) -> impl Iterator<Item = String> {
-    let fixed = [CLIPPY, BUILD].map(str::to_owned);
-    fixed
-        .into_iter()
-        .chain(points(length).map(|(name, ..)| name))
+    std::iter::once(BUILD.to_owned()).chain(points(length).map(|(name, ..)| name))
 }
 
 /// The parts of a test. The inputs of each target are the same each time.
 pub(crate) fn parts(length: Length, report: &Report) -> Vec<Part<'_>> {
-    let clippy = || run::stdout(targets("clippy").args(["--", "-Dwarnings"])).map(drop);
-    let mut parts = vec![
-        point(report, CLIPPY, 30, clippy).alone_with(Exclusive::Fuzz),
-        point(report, BUILD, 60, || build().map(drop)).alone_with(Exclusive::Fuzz),
-    ];
+    let mut parts = vec![point(report, BUILD, 60, || cargo::lint(targets()))];
     parts.extend(points(length).map(|(part, name, runs)| {
         point(report, &part, 12, move || {
             let found = state("test", name)?;
@@ -148,7 +138,7 @@ pub(crate) fn parts(length: Length, report: &Report) -> Vec<Part<'_>> {
 /// Builds all targets. Returns the directory that they are in.
 fn build() -> Result<PathBuf> {
     progress::step("building the fuzz targets", Duration::from_secs(60), || {
-        run::stdout(&mut targets("build")).map(drop)
+        run::stdout(&mut targets()).map(drop)
     })?;
     Ok(programs())
 }
@@ -162,11 +152,11 @@ fn target_directory() -> PathBuf {
     paths::umd().join("cargo/fuzz")
 }
 
-/// A command of cargo's on all targets. The flags are the same for each, so that they share what they build.
-fn targets(command: &str) -> Command {
+/// The command that builds all targets.
+fn targets() -> Command {
     let mut cargo = run::cargo();
     cargo
-        .args([command, "--quiet", "--release", "--locked"])
+        .args(["build", "--quiet", "--release", "--locked"])
         .arg("--manifest-path=fuzz/Cargo.toml")
         .arg(format!("--target={TRIPLE}"))
         .arg("--target-dir")

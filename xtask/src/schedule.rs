@@ -17,8 +17,6 @@ const WORKERS_MAX: usize = 4;
 pub(crate) enum Exclusive {
     /// Cargo's build directory of the workspace.
     Workspace,
-    /// The directory of the fuzz targets' builds.
-    Fuzz,
     /// The directories of the modules' builds.
     Modules,
 }

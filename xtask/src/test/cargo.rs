@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::run;
@@ -21,9 +21,43 @@ const SILENCE: Duration = Duration::from_secs(1_200);
 /// The lines before the end that are shown where cargo itself failed.
 const LAST_LINES: usize = 40;
 
+/// Has cargo compile the workspace's own packages by clippy, which is the compiler and lints besides. So what is linted
+/// and what is tested is built once.
+fn by_clippy(cargo: &mut Command) -> &mut Command {
+    cargo.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver")
+}
+
+/// Runs a command of cargo's that builds. Fails where the compiler or clippy says anything.
+pub(crate) fn lint(mut cargo: Command) -> Result<()> {
+    by_clippy(&mut cargo).arg("--message-format=json");
+    let (mut said, mut last) = (Vec::new(), Vec::new());
+    let succeeded = stream(&mut cargo, |line| match message(line) {
+        Some(text) if said.contains(&text) => {}
+        Some(text) => said.push(text),
+        None if line.starts_with('{') => {}
+        None => last.push(line.to_owned()),
+    })?;
+    ensure!(said.is_empty(), "{}", said.join("\n"));
+    let last = last_of(&last);
+    ensure!(succeeded, "`{}` failed:\n{last}", run::shown(&cargo));
+    Ok(())
+}
+
+/// What the compiler says in a line of cargo's messages.
+fn message(line: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    let rendered = value["message"]["rendered"].as_str()?;
+    (value["reason"] == "compiler-message").then(|| rendered.trim_end().to_owned())
+}
+
+fn last_of(lines: &[String]) -> String {
+    let from = lines.len().saturating_sub(LAST_LINES);
+    lines.get(from..).unwrap_or_default().join("\n")
+}
+
 /// Runs all tests of the workspace. Fails where cargo does and no point says why.
 pub(crate) fn test(mut cargo: Command, report: &Report) -> Result<()> {
-    cargo.args([
+    by_clippy(&mut cargo).args([
         "test",
         "--workspace",
         "--no-fail-fast",
@@ -41,9 +75,7 @@ pub(crate) fn test(mut cargo: Command, report: &Report) -> Result<()> {
     if status || reader.failed > 0 {
         return Ok(());
     }
-    let from = last.len().saturating_sub(LAST_LINES);
-    let last = last.get(from..).unwrap_or_default().join("\n");
-    bail!("`{}` failed:\n{last}", run::shown(&cargo))
+    bail!("`{}` failed:\n{}", run::shown(&cargo), last_of(&last))
 }
 
 /// Runs a command, and hands on each line of both its outputs. Returns whether it succeeded.
@@ -412,6 +444,21 @@ mod tests {
             failures[0].again,
             "cargo test --package pgp-rules --test armor"
         );
+    }
+
+    #[test]
+    fn what_the_compiler_says_is_found() {
+        let line = r#"{"reason":"compiler-message","message":{"rendered":"warning: unused\n --> x.rs\n\n"}}"#;
+        assert_eq!(message(line).as_deref(), Some("warning: unused\n --> x.rs"));
+        assert_eq!(message(ARTIFACTS[0]), None);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo error: no such package >&2; exit 101", "sh"]);
+        let error = lint(shell).expect_err("it failed").to_string();
+        assert!(error.contains("no such package"), "{error}");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("printf '%s\\n' '{line}'"), "sh"]);
+        let error = lint(shell).expect_err("there is a warning").to_string();
+        assert_eq!(error, "warning: unused\n --> x.rs");
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub(super) struct Check {
 /// What clippy gets besides.
 const LINTS: &[&str] = &["--", "-Dwarnings", "-Dclippy::undocumented_unsafe_blocks"];
 
+/// Clippy on all packages, which is also the build of their tests.
+pub(super) const CLIPPY: &str = "clippy";
+
 /// The unit, integration and documentation tests of all packages: one part, and a point for each test.
 pub(super) const TESTS: &str = "unit and doc tests";
 
@@ -41,12 +44,6 @@ pub(super) const ALL: &[Check] = &[
         seconds: 2,
         exclusive: None,
         arguments: &["fmt", "--all", "--check", "--", "-l"],
-    },
-    Check {
-        name: "clippy",
-        seconds: 30,
-        exclusive: Some(Exclusive::Workspace),
-        arguments: &["clippy", "--quiet", "--workspace", "--all-targets"],
     },
     Check {
         name: "clippy for umd.ko",
@@ -72,10 +69,10 @@ pub(super) const ALL: &[Check] = &[
         ],
     },
     Check {
-        name: "documentation",
+        name: "documentation of the libraries",
         seconds: 20,
         exclusive: Some(Exclusive::Workspace),
-        arguments: &["doc", "--quiet", "--workspace", "--no-deps"],
+        arguments: &["doc", "--quiet", "--workspace", "--lib", "--no-deps"],
     },
     Check {
         name: "documentation of umd.ko",
@@ -94,6 +91,12 @@ pub(super) const ALL: &[Check] = &[
 /// The parts of a run that are checks.
 pub(super) fn parts(length: Length, report: &Report) -> Vec<Part<'_>> {
     let mut parts: Vec<Part<'_>> = ALL.iter().map(|check| part(check, report)).collect();
+    let clippy = || {
+        let mut cargo = cargo();
+        cargo.args(["test", "--workspace", "--no-run"]);
+        cargo::lint(cargo)
+    };
+    parts.push(point(report, CLIPPY, 60, clippy).alone_with(Exclusive::Workspace));
     let tests = || cargo::test(cargo(), report);
     parts.push(point(report, TESTS, 90, tests).alone_with(Exclusive::Workspace));
     parts.push(point(report, MODELS, 60, models));

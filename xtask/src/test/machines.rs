@@ -105,8 +105,8 @@ pub(crate) fn name(kernel: &Kernel, mode: Mode, seed: u32) -> String {
     }
 }
 
-/// The command that runs one test of a machine again.
-fn again(kernel: &str, mode: Mode, choice: &Choice, test: &str) -> String {
+/// The command that runs tests of a machine again.
+fn again(kernel: &str, mode: Mode, choice: &Choice, tests: &[String]) -> String {
     let mut words = vec![format!(
         "cargo xtask test --kernel {} --machine {}",
         run::quote(kernel),
@@ -117,7 +117,7 @@ fn again(kernel: &str, mode: Mode, choice: &Choice, test: &str) -> String {
         ..choice.clone()
     };
     words.extend(own.arguments());
-    words.push(run::quote(test));
+    words.extend(tests.iter().map(|test| run::quote(test)));
     words.join(" ")
 }
 
@@ -148,9 +148,8 @@ pub(crate) fn boot(
     (report, times): (&Report, &Times),
 ) {
     let name = name(kernel, mode, choice.seed);
-    let mut guest = Guest::new(report, &name, |test| {
-        again(&kernel.name, mode, choice, test)
-    });
+    let again = |tests: &[String]| again(&kernel.name, mode, choice, tests);
+    let mut guest = Guest::new(report, &name, |test| again(&[test.to_owned()]));
     let result = progress::step(&step(&name), Duration::from_secs(mode.seconds()), || {
         let slowness = kernel.needs.slowness.to_string();
         let mut arguments = vec!["suite", "--mode", mode.name(), "--slowness", &slowness];
@@ -193,10 +192,8 @@ pub(crate) fn boot(
         }
     });
     let result = result.and_then(|()| guest.complete());
-    let mut whole = again(&kernel.name, mode, choice, "");
-    whole.truncate(whole.trim_end_matches("''").trim_end().len());
     let point = format!("{name}: the machine ran to its end, and its kernel had no complaint");
-    report.point(&point, result, &whole);
+    report.point(&point, result, &again(&choice.only));
 }
 
 /// What the names of parts that boot a machine begin with.
@@ -261,13 +258,14 @@ mod tests {
             length: Length::Full,
             seed: 7,
         };
+        let test = |name: &str| [name.to_owned()];
         assert_eq!(
-            again("6.12", Mode::Smp, &choice, "faults: it hangs"),
+            again("6.12", Mode::Smp, &choice, &test("faults: it hangs")),
             "cargo xtask test --kernel 6.12 --machine smp --seed 7 --full 'faults: it hangs'"
         );
         assert_eq!(
-            again("6.1", Mode::NoBpf, &Choice::default(), "no bpf: x"),
-            "cargo xtask test --kernel 6.1 --machine no-bpf 'no bpf: x'"
+            again("6.1", Mode::NoBpf, &Choice::default(), &[]),
+            "cargo xtask test --kernel 6.1 --machine no-bpf"
         );
     }
 }

@@ -4,7 +4,7 @@
 //! A run consists of parts (`schedule.rs`): checks that need no virtual machine (`checks.rs`), builds, and machines in
 //! which the suite runs (`machines.rs`). [`plan`] says which parts there are and what each needs.
 
-mod cargo;
+pub(crate) mod cargo;
 mod checks;
 mod machines;
 
@@ -237,7 +237,7 @@ fn check_names(options: &Options, targets: &[Target]) -> Vec<String> {
         .iter()
         .map(|check| check.name.to_owned())
         .collect();
-    names.extend([checks::TESTS, checks::MODELS].map(str::to_owned));
+    names.extend([checks::CLIPPY, checks::TESTS, checks::MODELS].map(str::to_owned));
     names.extend(fuzz::part_names(options.length));
     for target in targets {
         let kernel = &target.kernel;
