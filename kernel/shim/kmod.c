@@ -35,6 +35,7 @@ static void run(struct work_struct *work)
 	struct request *request = container_of(work, struct request, work);
 
 	request->result = request_module("%s", request->name);
+	umd_rs_module_ended(request->name, request->result);
 	module_put(THIS_MODULE);
 	smp_store_release(&request->done, true);
 	wake_up(&request->waiter);
