@@ -14,9 +14,9 @@ use umd_testkit::pgp::Order;
 
 use crate::harness::{Context, Topic, test};
 use crate::keys::{self, Key, add};
-use crate::modules;
 use crate::pgp::{DRIVER, Request, file, fingerprints, hex};
-use crate::time::{ms, timed};
+use crate::time::{ms, timed, until};
+use crate::{modules, process};
 
 pub(crate) const TOPIC: Topic = Topic {
     name: "pgp hostile",
@@ -543,8 +543,7 @@ fn parsers(context: &Context) -> Result<()> {
     let (key, certificate) = (file("rsa2048.pgp")?, file("x509-2048.der")?);
     thread::scope(|scope| {
         let hung = scope.spawn(|| add(&told(&key, b's', &[])));
-        // By then the handler has the request, and it has not been late yet.
-        thread::sleep(DEADLINE / 4);
+        until("it hangs", || process::waiting_threads() == 1)?;
         // It cannot be unloaded while somebody is in it.
         let removed = modules::remove(MODULE);
         let (loaded, took) = timed(|| modules::load(OTHER));
