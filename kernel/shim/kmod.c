@@ -61,8 +61,10 @@ int umd_module_request(const char *name, u64 until)
 	struct request *request = kzalloc(sizeof(*request), GFP_KERNEL);
 	int result;
 
-	if (!request)
+	if (!request) {
+		umd_rs_module_ended(name, -ENOMEM);
 		return -ENOMEM;
+	}
 	kref_init(&request->users);
 	INIT_WORK(&request->work, run);
 	init_waitqueue_head(&request->waiter);

@@ -161,7 +161,7 @@ void umd_rs_channel_release(void *process);	/* takes over the file's reference t
 
 /* kmod.c */
 int umd_module_request(const char *name, u64 until);
-void umd_rs_module_ended(const char *name, int result);	/* of modprobe, whether somebody waits or not */
+void umd_rs_module_ended(const char *name, int result);	/* for each request, also if nobody waits */
 int umd_sleep(u64 nanos);
 
 /* stream.c */

@@ -150,7 +150,7 @@ pub fn goes(name: &ModuleName, has_let_go: bool) {
     change(name, |entry| entry.going = until);
 }
 
-/// modprobe has ended, in this way.
+/// modprobe has ended, in this way, or could not be run.
 pub fn ended(name: &ModuleName, is_good: bool) {
     let now = wait::now();
     change(name, |entry| {
