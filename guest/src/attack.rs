@@ -10,12 +10,13 @@ use std::fs::{self, File};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::io::Errno;
 
 use crate::process;
-use crate::time::{ms, until};
+use crate::time::{ms, slowness, until, within};
 
 /// What is seen of the target after an attack that succeeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -374,7 +375,7 @@ fn sigio(pid: i32) -> Result<(), Errno> {
     call(FCNTL, [raw(&reader), F_SETFL, O_ASYNC, 0, 0, 0])?;
     rustix::io::write(&writer, b"x")?;
     // Nobody is told that it was refused.
-    until("it is gone", ms(100), || !process::exists(pid)).map_err(|_| Errno::PERM)
+    within(ms(1_000), "it is gone", || !process::exists(pid)).map_err(|_| Errno::PERM)
 }
 
 fn ptrace(request: c_long, pid: i32) -> Result<(), Errno> {
@@ -439,7 +440,7 @@ fn holds(path: &Path, words: &str) -> bool {
 }
 
 fn settled(so: impl FnMut() -> bool) -> Result<(), Errno> {
-    until("it has had its effect", ms(1_000), so).map_err(|_| Errno::TIMEDOUT)
+    until("it has had its effect", so).map_err(|_| Errno::TIMEDOUT)
 }
 
 /// The control groups that there are.
@@ -480,9 +481,7 @@ struct Group(PathBuf);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = until("the group is empty", ms(1_000), || {
-            fs::remove_dir(&self.0).is_ok()
-        });
+        let _ = until("the group is empty", || fs::remove_dir(&self.0).is_ok());
     }
 }
 
@@ -526,10 +525,26 @@ pub(crate) fn bpf_objects() -> Result<[u32; 4]> {
     Ok(counts)
 }
 
+/// The same when nothing of what was let go of before is still on its way out: BPF frees things after grace periods,
+/// by workers, one after the other.
+pub(crate) fn settled_bpf_objects() -> Result<[u32; 4]> {
+    // Far longer than what is freed last comes after what is freed before it.
+    const QUIET: Duration = ms(1_000);
+    let (mut counts, mut since) = (bpf_objects()?, Instant::now());
+    until("what BPF keeps stays the same", || {
+        let now = bpf_objects().unwrap_or_default();
+        if now != counts {
+            (counts, since) = (now, Instant::now());
+        }
+        since.elapsed() >= slowness() * QUIET
+    })?;
+    Ok(counts)
+}
+
 /// Waits until BPF keeps no more than that: it frees things later.
 pub(crate) fn bpf_objects_become(wanted: &[u32; 4]) -> Result<()> {
     let mut found = [0; 4];
-    until("BPF has nothing of ours", ms(5_000), || {
+    until("BPF has nothing of ours", || {
         found = bpf_objects().unwrap_or_default();
         found == *wanted
     })

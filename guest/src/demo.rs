@@ -171,9 +171,7 @@ fn unload() -> Result<()> {
         let result = rustix::io::write(&file, b"10");
         (result, OwnedFd::from(file))
     });
-    until("the caller waits", ms(200), || {
-        process::waiting_threads() > 0
-    })?;
+    until("the caller waits", || process::waiting_threads() > 0)?;
     let (refused, took) = timed(|| modules::remove(MODULE));
     line(
         "rmmod sample_umd, file open",

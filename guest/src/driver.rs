@@ -3,12 +3,13 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::io::Errno;
 
 use crate::process;
-use crate::time::{ms, until};
+use crate::time::{patience, until};
 
 /// Where all drivers are.
 const ROOT: &str = "/sys/kernel/umd";
@@ -142,12 +143,44 @@ impl Driver {
     /// Waits until a file has this value: what is counted at a process's end is counted a moment
     /// after it.
     pub(crate) fn await_value(self, file: &str, value: &str) -> Result<()> {
-        until(
-            &format!("{file} of {} is {value:?}", self.0),
-            ms(5_000),
-            || self.get(file).is_ok_and(|found| found == value),
-        )
+        until(&format!("{file} of {} is {value:?}", self.0), || {
+            self.get(file).is_ok_and(|found| found == value)
+        })
         .with_context(|| format!("it is {:?}", self.get(file)))
+    }
+
+    /// Sets the deadline of later calls.
+    pub(crate) fn set_deadline(self, deadline: Duration) -> Result<()> {
+        self.set("deadline_ms", &deadline.as_millis().to_string())
+            .with_context(|| format!("the deadline of {}", self.0))
+    }
+
+    /// Does something with a deadline that is not met, whatever the machine is busy with.
+    pub(crate) fn patiently<R>(self, work: impl FnOnce() -> Result<R>) -> Result<R> {
+        self.with_deadline(patience(), work)
+    }
+
+    /// Does something with another deadline.
+    pub(crate) fn with_deadline<R>(
+        self,
+        deadline: Duration,
+        work: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        let before = self.get("deadline_ms")?;
+        self.set_deadline(deadline)?;
+        let result = work();
+        // Whatever went wrong: that comes first.
+        let restored = self.set("deadline_ms", &before);
+        let result = result?;
+        restored.context("the deadline as it was")?;
+        Ok(result)
+    }
+
+    /// Stops the handler, and waits until it is stopped.
+    pub(crate) fn stop_handler(self) -> Result<i32> {
+        let pid = self.pid()?;
+        process::stop(pid)?;
+        Ok(pid)
     }
 
     /// Fresh, forgiven, with a handler.
@@ -160,9 +193,7 @@ impl Driver {
     pub(crate) fn kill_handler(self) -> Result<i32> {
         let pid = self.pid()?;
         process::signal(pid, rustix::process::Signal::KILL)?;
-        until("the killed handler is gone", ms(5_000), || {
-            !process::exists(pid)
-        })?;
+        until("the killed handler is gone", || !process::exists(pid))?;
         Ok(pid)
     }
 }

@@ -31,6 +31,11 @@ pub(crate) enum Mode {
     NoBpf,
 }
 
+/// The one bound for all that should take next to no time: far more instructions than a handler's death and start, an rmmod
+/// with its waits for the kernel's grace periods, and a few turns of the scheduler take; far less than any deadline that
+/// should not have been waited for.
+const GRACE: Duration = ms(100);
+
 /// What a test is told.
 #[derive(Clone, Copy)]
 pub(crate) struct Context {
@@ -67,11 +72,7 @@ impl Context {
 
     /// How much later than its deadline something may come.
     pub(crate) fn grace(&self) -> Duration {
-        slowness()
-            * match self.mode {
-                Mode::Deterministic => ms(100),
-                Mode::Smp | Mode::NoBpf => ms(5_000),
-            }
+        slowness() * GRACE
     }
 
     /// Fails unless something took at least `deadline` and not much more.
@@ -323,7 +324,7 @@ fn run_topic(report: &Report, context: &Context, topic: &Topic, tests: &[&Test])
 /// references those that modules and handlers need.
 fn rest() -> Result<()> {
     let mut found = (Vec::new(), Vec::new());
-    until("handlers in service and no others", ms(5_000), || {
+    until("handlers in service and no others", || {
         found = (process::handlers(), driver::pids());
         found.0.sort_unstable();
         found.1.sort_unstable();
@@ -339,7 +340,7 @@ fn rest() -> Result<()> {
             _ => modules::holders(name),
         };
         let mut users = 0;
-        until(&format!("{wanted} references to {name}"), ms(5_000), || {
+        until(&format!("{wanted} references to {name}"), || {
             users = modules::users(name).unwrap_or_default();
             users == wanted
         })

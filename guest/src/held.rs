@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::mm::{MapFlags, ProtFlags, UserfaultfdFlags};
 
-use crate::time::{ms, until};
+use crate::time::until;
 
 const LENGTH: usize = 4096;
 
@@ -79,7 +79,7 @@ impl Page {
 
     /// Waits until somebody waits for it.
     pub(crate) fn await_toucher(&self) -> Result<()> {
-        until("the page is touched", ms(5_000), || {
+        until("the page is touched", || {
             let mut fds = [PollFd::new(&self.faults, PollFlags::IN)];
             rustix::event::poll(&mut fds, Some(&Timespec::default())) == Ok(1)
         })

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use anyhow::{Context, Result};
 use rustix::fs::SeekFrom;
 
-use crate::time::{ms, until};
+use crate::time::until;
 
 /// Words with which a kernel complains of itself.
 const COMPLAINTS: &[&str] = &[
@@ -53,9 +53,7 @@ impl Log {
 
     /// Waits for a message that contains this.
     pub(crate) fn expect(&self, words: &str) -> Result<()> {
-        until(&format!("a message with {words:?}"), ms(5_000), || {
-            self.has(words)
-        })
+        until(&format!("a message with {words:?}"), || self.has(words))
     }
 
     /// What was said since this was asked last.

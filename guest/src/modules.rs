@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use rustix::io::Errno;
 
-use crate::time::{ms, until};
+use crate::time::{ms, within};
 
 /// delete_module(2): do not wait until nobody uses the module.
 const O_NONBLOCK: i32 = 0o4000;
@@ -88,9 +88,9 @@ pub(crate) fn remove(name: &str) -> Result<(), Errno> {
 /// reference to umd.ko a moment later, hence the patience.
 pub(crate) fn unload(name: &str) -> Result<()> {
     let mut last = Errno::AGAIN;
-    until(
+    within(
+        ms(5_000),
         &format!("{name} can be unloaded"),
-        ms(1_000),
         || match remove(name) {
             Ok(()) | Err(Errno::NOENT) => true,
             Err(error) => {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Processes as /proc shows them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::time::until;
 
 /// What the handlers' descriptors are called.
 const CHANNEL: &str = "anon_inode:[umd]";
@@ -35,6 +38,12 @@ pub(crate) fn status(pid: i32, field: &str) -> Result<String> {
 pub(crate) fn signal(pid: i32, signal: Signal) -> Result<()> {
     let target = Pid::from_raw(pid).with_context(|| format!("{pid} is no process id"))?;
     kill_process(target, signal).with_context(|| format!("signal {} to {pid}", signal.as_raw()))
+}
+
+/// Stops a process, and waits until it is stopped.
+pub(crate) fn stop(pid: i32) -> Result<()> {
+    signal(pid, Signal::STOP)?;
+    until("it is stopped", || state(pid) == Some('T'))
 }
 
 /// Whether there is a process of this id (a zombie counts).
@@ -80,6 +89,12 @@ pub(crate) fn all() -> Vec<i32> {
     numbers("/proc")
 }
 
+/// Those that are no threads of the kernel's, which come and go as it likes; they have no memory map.
+pub(crate) fn users() -> BTreeSet<i32> {
+    let is_user = |pid: &i32| read(*pid, "maps").is_ok_and(|maps| !maps.is_empty());
+    all().into_iter().filter(is_user).collect()
+}
+
 /// Whether a task waits in umd for a handler, or for its turn, and only a fatal signal can wake it.
 pub(crate) fn waits(task: i32) -> bool {
     // A thread waits in this way for other things as well (memory, say); where is in its stack.
@@ -91,6 +106,12 @@ pub(crate) fn waits(task: i32) -> bool {
 pub(crate) fn waiting_threads() -> usize {
     let threads = numbers("/proc/self/task").into_iter();
     threads.filter(|thread| waits(*thread)).count()
+}
+
+/// Whether a handler waits for bytes from its caller.
+pub(crate) fn listens(handler: i32) -> bool {
+    let stack = fs::read_to_string(path(handler, "stack")).unwrap_or_default();
+    stack.contains("[umd]") && state(handler) == Some('S')
 }
 
 fn numbers(directory: &str) -> Vec<i32> {

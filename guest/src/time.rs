@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How often something is looked at that is waited for.
+/// How soon something is looked at again that is waited for: soon at first, for looking costs time as well.
 const STEP: Duration = Duration::from_millis(1);
+const STEP_MAX: Duration = Duration::from_millis(16);
 
 /// See [`slowness`].
 static SLOWNESS: AtomicU32 = AtomicU32::new(1);
@@ -30,15 +31,31 @@ pub(crate) const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// Waits until something is so; fails, naming it, where it is not within the limit, or longer as the machine is slow.
-pub(crate) fn until(what: &str, limit: Duration, mut so: impl FnMut() -> bool) -> Result<()> {
-    let limit = slowness() * limit;
-    let begin = Instant::now();
+/// How long somebody waits for what is certain to come: a limit for tests that would wait for ever, and as a deadline one that
+/// is not met. It says nothing about how long anything should take. Idle time costs nothing outside the machine.
+pub(crate) fn patience() -> Duration {
+    slowness() * ms(30_000)
+}
+
+/// Waits until something is so that has to be so at last; fails, naming it, where it is not.
+pub(crate) fn until(what: &str, so: impl FnMut() -> bool) -> Result<()> {
+    bounded(patience(), what, so)
+}
+
+/// The same within a limit, which is longer as the machine is slow.
+pub(crate) fn within(limit: Duration, what: &str, so: impl FnMut() -> bool) -> Result<()> {
+    bounded(slowness() * limit, what, so)
+}
+
+fn bounded(limit: Duration, what: &str, mut so: impl FnMut() -> bool) -> Result<()> {
+    let (begin, mut step) = (Instant::now(), STEP);
     while !so() {
         if begin.elapsed() >= limit {
             bail!("not within {limit:?}: {what}");
         }
-        thread::sleep(STEP);
+        thread::sleep(step);
+        // The longer it takes, the less a little more matters.
+        step = (begin.elapsed() / 8).clamp(STEP, STEP_MAX);
     }
     Ok(())
 }

@@ -183,25 +183,24 @@ static bool is_loaded(void *mgmt)
 int umd_mgmt_send_recv(struct umd_mgmt *mgmt, void *in, size_t in_len, void *out, size_t out_len)
 {
 	struct vfsmount *mount;
-	int error = -ENOPROTOOPT;
+	int error;
 	u64 begin;
 
 	if (!mgmt || (in_len && !in) || (out_len && !out))
 		return -EINVAL;
 	begin = umd_now();
-	mount = loaded(mgmt);
-	if (mount)
-		error = umd_rs_blob_call(mount, mgmt, begin, in, in_len, out, out_len);
-	/* Not loaded, or not any more. */
-	if (error != -ENOPROTOOPT || !mgmt->kmod)
-		return error;
-	error = umd_rs_module_request(mgmt->kmod, begin, is_loaded, mgmt);
-	if (error)
-		return error;
-	mount = loaded(mgmt);
-	if (!mount)
-		return -ENOPROTOOPT;
-	return umd_rs_blob_call(mount, mgmt, begin, in, in_len, out, out_len);
+	for (;;) {
+		mount = loaded(mgmt);
+		error = -ENOPROTOOPT;
+		if (mount)
+			error = umd_rs_blob_call(mount, mgmt, begin, in, in_len, out, out_len);
+		/* Not loaded, or not any more: else it is what post_start said. */
+		if (error != -ENOPROTOOPT || !mgmt->kmod || (mount && mount == loaded(mgmt)))
+			return error;
+		error = umd_rs_module_request(mgmt->kmod, begin, is_loaded, mgmt);
+		if (error)
+			return error;
+	}
 }
 
 int umd_mgmt_load_with(struct umd_mgmt *mgmt, char *start, char *end,
@@ -253,6 +252,8 @@ void umd_mgmt_unload(struct umd_mgmt *mgmt)
 
 	if (!mount)
 		return;
+	if (mgmt->kmod)
+		umd_rs_module_goes(mgmt->kmod, false);
 	WRITE_ONCE(mgmt->kmod_loaded, false);
 	/* Without the lock: a start that is under way wants it. */
 	umd_rs_blob_unload(mount);
@@ -261,4 +262,6 @@ void umd_mgmt_unload(struct umd_mgmt *mgmt)
 	mgmt->info.wd.mnt = NULL;
 	mgmt->info.wd.dentry = NULL;
 	mutex_unlock(&mgmt->lock);
+	if (mgmt->kmod)
+		umd_rs_module_goes(mgmt->kmod, true);
 }

@@ -35,6 +35,7 @@ static void run(struct work_struct *work)
 	struct request *request = container_of(work, struct request, work);
 
 	request->result = request_module("%s", request->name);
+	umd_rs_module_ended(request->name, request->result);
 	module_put(THIS_MODULE);
 	smp_store_release(&request->done, true);
 	wake_up(&request->waiter);
@@ -60,8 +61,10 @@ int umd_module_request(const char *name, u64 until)
 	struct request *request = kzalloc(sizeof(*request), GFP_KERNEL);
 	int result;
 
-	if (!request)
+	if (!request) {
+		umd_rs_module_ended(name, -ENOMEM);
 		return -ENOMEM;
+	}
 	kref_init(&request->users);
 	INIT_WORK(&request->work, run);
 	init_waitqueue_head(&request->waiter);

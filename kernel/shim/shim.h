@@ -161,6 +161,7 @@ void umd_rs_channel_release(void *process);	/* takes over the file's reference t
 
 /* kmod.c */
 int umd_module_request(const char *name, u64 until);
+void umd_rs_module_ended(const char *name, int result);	/* for each request, also if nobody waits */
 int umd_sleep(u64 nanos);
 
 /* stream.c */
@@ -185,6 +186,7 @@ int umd_rs_blob_call(struct vfsmount *mount, const void *context, u64 begin, con
 		     size_t request_len, void *reply, size_t reply_len);
 int umd_rs_module_request(const char *name, u64 begin, bool (*is_loaded)(void *), void *context);
 void umd_rs_module_came(const char *name);
+void umd_rs_module_goes(const char *name, bool let_go);	/* before and after it lets go */
 void umd_rs_process_get(void *process);				/* any context */
 void umd_rs_process_put(void *process);
 struct pid *umd_rs_process_pid(void *process);			/* without a reference; any context */

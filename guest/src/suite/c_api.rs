@@ -15,8 +15,9 @@ use rustix::io::Errno;
 
 use crate::actor::Actor;
 use crate::c_api::{self, Api};
+use crate::driver::Driver;
 use crate::process;
-use crate::time::{ms, slowness, until};
+use crate::time::{patience, slowness, until};
 
 /// `enum umd_lockdown` of `<linux/umd.h>`.
 const STRICT: u32 = 1;
@@ -32,9 +33,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Loads and forks the static handler under this name.
-    pub(super) fn start(name: &str) -> Result<Self> {
-        Self::load(name, "load 0 static")?.fork()
+    /// Loads and forks the static handler under this name, with a deadline that is not met.
+    pub(super) fn start(name: &'static str) -> Result<Self> {
+        let process = Self::load(name, "load 0 static")?.fork()?;
+        Driver(name).set_deadline(patience())?;
+        Ok(process)
     }
 
     /// The same with a deadline.
@@ -70,7 +73,7 @@ impl Process {
 
     /// Waits until the process is gone.
     fn gone(&self, pid: i32) -> Result<()> {
-        until("the process is gone", ms(5_000), || !process::exists(pid))?;
+        until("the process is gone", || !process::exists(pid))?;
         ensure!(
             self.api.good("exited 0")?.number == 1,
             "it is gone, and has not exited"
@@ -109,18 +112,16 @@ impl Managed {
         Ok(managed)
     }
 
-    /// Where the machine is slow, modprobe and the start of a handler may take longer than a request has, and those
-    /// that come meanwhile find no loader.
+    /// Where the machine is slow, modprobe and the start of a handler may take longer than a request has.
     fn echo(&self) -> Result<()> {
         let ask = || self.api.echo("m-ask 0", 64, 64);
         let early = |result: &Result<()>| {
             let error = result.as_ref().err().and_then(|error| error.downcast_ref());
-            matches!(error, Some(&Errno::TIMEDOUT | &Errno::NOPROTOOPT))
+            matches!(error, Some(&Errno::TIMEDOUT))
         };
         let mut result = ask();
         for _ in 1..slowness() {
             if early(&result) {
-                std::thread::sleep(ms(500));
                 result = ask();
             }
         }
@@ -161,8 +162,13 @@ fn field(text: &str, name: &str) -> Result<u32> {
 /// An actor that makes a call and waits in it.
 fn waiting(command: &str) -> Result<Actor> {
     let actor = Actor::spawn(&["write", c_api::PATH, command])?;
-    until("the actor waits", ms(5_000), || process::waits(actor.pid()))?;
+    until("the actor waits", || process::waits(actor.pid()))?;
     Ok(actor)
+}
+
+/// Waits until the handler has taken what there was for it, and said what it had to say.
+fn idle(pid: i32) -> Result<()> {
+    until("the handler listens", || process::listens(pid))
 }
 
 /// Fails unless a call failed in one of these ways.

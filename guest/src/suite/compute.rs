@@ -10,6 +10,7 @@ use crate::driver::{Driver, ELEMENTS};
 use crate::harness::{Context, Topic, test};
 use crate::process;
 use crate::session::{self, Session};
+use crate::time::patience;
 
 pub(crate) const TOPIC: Topic = Topic {
     name: "compute",
@@ -49,6 +50,8 @@ fn load() -> Result<Session> {
     session
         .command(&format!("load-compute {NAME}"))?
         .expect(b"")?;
+    // None of this is about deadlines.
+    Driver(NAME).set_deadline(patience())?;
     Ok(session)
 }
 

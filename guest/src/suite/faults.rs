@@ -11,7 +11,7 @@ use crate::driver::Driver;
 use crate::harness::{Context, Topic, test};
 use crate::process;
 use crate::session::{self, Answer, Session};
-use crate::time::{ms, timed, until};
+use crate::time::{timed, until};
 
 pub(crate) const TOPIC: Topic = Topic {
     name: "faults",
@@ -145,9 +145,7 @@ fn while_waiting(
 ) -> Result<Answer> {
     thread::scope(|scope| {
         let caller = scope.spawn(|| session.call(request));
-        let waiting = until("the caller waits", ms(5_000), || {
-            process::waiting_threads() > 0
-        });
+        let waiting = until("the caller waits", || process::waiting_threads() > 0);
         let killed = waiting.and_then(|()| kill());
         let answer = caller
             .join()
@@ -160,9 +158,7 @@ fn killed_busy(context: &Context) -> Result<()> {
     let (session, pid) = ready()?;
     let (answer, took) = timed(|| {
         while_waiting(&session, "spin", || {
-            until("the handler computes", ms(5_000), || {
-                process::state(pid) == Some('R')
-            })?;
+            until("the handler computes", || process::state(pid) == Some('R'))?;
             process::signal(pid, Signal::KILL)
         })
     });
@@ -174,10 +170,7 @@ fn killed_busy(context: &Context) -> Result<()> {
 
 fn killed_unread(context: &Context) -> Result<()> {
     let (session, pid) = ready()?;
-    process::signal(pid, Signal::STOP)?;
-    until("the handler is stopped", ms(5_000), || {
-        process::state(pid) == Some('T')
-    })?;
+    process::stop(pid)?;
     let (answer, took) = timed(|| {
         while_waiting(&session, "echo again", || {
             process::signal(pid, Signal::KILL)
@@ -200,10 +193,7 @@ fn ignores(context: &Context) -> Result<()> {
 
 fn stopped(context: &Context) -> Result<()> {
     let (session, pid) = ready()?;
-    process::signal(pid, Signal::STOP)?;
-    until("the handler is stopped", ms(5_000), || {
-        process::state(pid) == Some('T')
-    })?;
+    process::stop(pid)?;
     let (answer, took) = timed(|| session.call("echo x"));
     answer?.refused(Errno::TIMEDOUT, "deadline passed, request unread")?;
     context.at_deadline(session::deadline(), took)?;

@@ -15,10 +15,10 @@ use umd_testkit::matrix::{
 };
 
 use crate::driver::Driver;
-use crate::harness::{Context, Mode, Test, Topic, test, test_row};
+use crate::harness::{Context, Test, Topic, test, test_row};
 use crate::process;
 use crate::session::{self, Answer, Session};
-use crate::time::{ms, slowness, timed, until};
+use crate::time::{ms, patience, slowness, timed, until};
 
 /// All of them, as a handler finds things after its lockdown.
 pub(crate) const STRICT: Topic = Topic {
@@ -121,13 +121,12 @@ fn run(
             Some(driver.pid()?)
         }
     };
-    let deadline = deadline(context, behaviour);
-    let patience = driver.get("deadline_ms")?;
-    driver.set("deadline_ms", &deadline.as_millis().to_string())?;
+    let deadline = deadline(expected.by);
     let request = behaviour.how.request().join(" ");
-    let (answer, took) = timed(|| session.call_for(ROOM, request.trim_end()));
-    let answer = answer?;
-    driver.set("deadline_ms", &patience)?;
+    let (answer, took) = driver.with_deadline(deadline, || {
+        let (answer, took) = timed(|| session.call_for(ROOM, request.trim_end()));
+        Ok((answer?, took))
+    })?;
 
     let got = match &answer {
         Answer::Good(reply) => Ok(&reply[..]),
@@ -139,7 +138,7 @@ fn run(
         words(expected.caller)
     );
     match expected.by {
-        By::AtOnce => ensure!(took < deadline, "it took {took:?}"),
+        By::AtOnce => context.at_once(took)?,
         By::Deadline => context.at_deadline(deadline, took)?,
     }
     if behaviour.how == How::Start(Start::Child) {
@@ -148,9 +147,7 @@ fn run(
     fate(driver, old, expected.fate)?;
     next(session, driver, behaviour, load, expected.fate).context("the next request")?;
     let unburied = || dead().difference(&before).copied().next();
-    until("nobody is dead and not buried", ms(1_000), || {
-        unburied().is_none()
-    })
+    until("nobody is dead and not buried", || unburied().is_none())
 }
 
 /// Processes that have ended, but of which something is left because nobody asked how.
@@ -160,15 +157,12 @@ fn dead() -> BTreeSet<i32> {
     pids.into_iter().collect()
 }
 
-/// Short, for many are waited for; but a start is work, and has its own deadline at most.
-fn deadline(context: &Context, behaviour: &Behaviour) -> Duration {
-    let most = session::deadline() - ms(50);
-    let usual = match (context.mode, behaviour.how) {
-        (Mode::Deterministic, _) => ms(40),
-        (Mode::Smp | Mode::NoBpf, How::Start(_)) => most,
-        (Mode::Smp | Mode::NoBpf, _) => ms(300),
-    };
-    most.min(slowness() * usual)
+/// Short where it is waited for, since many are; but a start is work, and has its own deadline at most.
+fn deadline(by: By) -> Duration {
+    match by {
+        By::AtOnce => patience(),
+        By::Deadline => (slowness() * ms(40)).min(session::deadline() - ms(50)),
+    }
 }
 
 /// Is the handler where it should be?
@@ -181,9 +175,7 @@ fn fate(driver: Driver, old: Option<i32>, fate: Fate) -> Result<()> {
             Ok(())
         }
         (Fate::Dies, None) => driver.await_value("pid", "0"),
-        (Fate::Dies, Some(old)) => {
-            until("the handler is gone", ms(1_000), || !process::exists(old))
-        }
+        (Fate::Dies, Some(old)) => until("the handler is gone", || !process::exists(old)),
     }
 }
 
@@ -193,9 +185,7 @@ fn clear_away() -> Result<()> {
         // It may be gone by now.
         let _ = process::signal(pid, Signal::KILL);
     }
-    until("the child is gone", ms(1_000), || {
-        process::handlers().is_empty()
-    })
+    until("the child is gone", || process::handlers().is_empty())
 }
 
 /// The next request is served. A driver whose every handler starts badly needs another name for that.

@@ -20,7 +20,7 @@ use crate::driver::Driver;
 use crate::harness::{Context, Topic, test};
 use crate::iptables::{self, named};
 use crate::raw::{self, Area, NOWHERE, PAGE};
-use crate::sample::{self, DRIVER, Offsets};
+use crate::sample::{self, DRIVER};
 use crate::session::{self, Session};
 use crate::time::{ms, timed, until};
 use crate::{modules, process};
@@ -385,11 +385,11 @@ fn odd(path: &str) -> Result<()> {
     actor.wait()?.0.context("a child with the file")
 }
 
-fn signals(_: &Context) -> Result<()> {
+fn signals(context: &Context) -> Result<()> {
     for restart in [true, false] {
         raw::in_a_storm(restart, || {
             let file = open(sample::PATH)?;
-            for offset in Offsets::new(7).take(100) {
+            for offset in context.random(7).take(context.rounds(40, 100)) {
                 let written = rustix::io::write(&file, offset.to_string().as_bytes());
                 ensure!(written.is_ok(), "in the exchange: {written:?}");
             }
@@ -413,9 +413,8 @@ fn in_the_queue(restart: bool) -> Result<()> {
             let callers: Vec<_> = (0..3)
                 .map(|_| scope.spawn(|| raw::in_a_storm(restart, || sample::ask(9))))
                 .collect();
-            let waiting = until("three callers wait", ms(5_000), || {
-                process::waiting_threads() == 3
-            });
+            let waiting = until("three callers wait", || process::waiting_threads() == 3);
+            // A hundred signals for each.
             thread::sleep(ms(20));
             let resumed = process::signal(pid, Signal::CONT);
             for caller in callers {
@@ -431,29 +430,27 @@ fn in_the_queue(restart: bool) -> Result<()> {
 
 /// With the sample's handler stopped, and a deadline that is far away.
 fn stopped<R>(work: impl FnOnce(i32) -> Result<R>) -> Result<R> {
-    DRIVER.set("deadline_ms", "60000")?;
-    let pid = DRIVER.pid()?;
-    process::signal(pid, Signal::STOP)?;
-    until("the handler is stopped", ms(5_000), || {
-        process::state(pid) == Some('T')
-    })?;
-    let result = work(pid);
-    // Whatever went wrong, nobody is left waiting.
-    let resumed = process::signal(pid, Signal::CONT);
-    DRIVER.set("deadline_ms", "1000")?;
-    let result = result?;
-    resumed?;
-    Ok(result)
+    DRIVER.patiently(|| {
+        let pid = DRIVER.stop_handler()?;
+        let result = work(pid);
+        // Whatever went wrong, nobody is left waiting.
+        let resumed = process::signal(pid, Signal::CONT);
+        let result = result?;
+        resumed?;
+        Ok(result)
+    })
 }
 
-fn killed(_: &Context) -> Result<()> {
+fn killed(context: &Context) -> Result<()> {
+    let mut random = context.random(24);
     for step in 0..24_u64 {
         // Every third one has to start a handler first.
         if step % 3 == 0 {
             DRIVER.kill_handler()?;
         }
         let actor = Actor::spawn(&["write", sample::PATH, "5"])?;
-        thread::sleep(Duration::from_micros(step * step * 20));
+        let pause = step * step * 20 + u64::from(random.next().unwrap_or(0) % 500);
+        thread::sleep(Duration::from_micros(pause));
         drop(actor);
         let written = sample::ask(6);
         ensure!(
@@ -508,7 +505,7 @@ fn thousand(_: &Context) -> Result<()> {
                 THOUSAND,
                 || sample::ask(5),
                 |done| {
-                    let turned_away = until("all others were turned away", ms(60_000), || {
+                    let turned_away = until("all others were turned away", || {
                         done.load(Ordering::Relaxed) == THOUSAND - ADMITTED
                     });
                     turned_away.and(process::signal(pid, Signal::CONT))
@@ -530,7 +527,7 @@ fn thousand_one_file(_: &Context) -> Result<()> {
                 THOUSAND,
                 || rustix::io::write(&file, b"5"),
                 |done| {
-                    let turned_away = until("all others were turned away", ms(60_000), || {
+                    let turned_away = until("all others were turned away", || {
                         done.load(Ordering::Relaxed) == THOUSAND - 1
                     });
                     turned_away.and(process::signal(pid, Signal::CONT))
@@ -557,9 +554,7 @@ fn closed(_: &Context) -> Result<()> {
                     std::mem::forget(file);
                     result
                 });
-                let waits = until("the caller waits", ms(5_000), || {
-                    process::waiting_threads() == 1
-                });
+                let waits = until("the caller waits", || process::waiting_threads() == 1);
                 raw::close(number);
                 let gone = std::fs::read_link(format!("/proc/self/fd/{number}")).is_err();
                 let resumed = process::signal(pid, Signal::CONT);
@@ -840,12 +835,12 @@ fn changing_options(_: &Context) -> Result<()> {
     served()
 }
 
-fn option_signals(_: &Context) -> Result<()> {
+fn option_signals(context: &Context) -> Result<()> {
     modules::load("iptable_filter")?;
     let driver = Driver("bpfilter");
     for restart in [true, false] {
         raw::in_a_storm(restart, || {
-            for round in 0..60 {
+            for round in 0..context.rounds(24, 60) {
                 if round % 20 == 19 {
                     driver.kill_handler()?;
                 }
@@ -863,8 +858,9 @@ fn option_signals(_: &Context) -> Result<()> {
         drop(actor);
         let (result, took) = timed(served);
         result.with_context(|| format!("step {step}"))?;
+        // Two calls, and two starts where the handler is another one by then.
         ensure!(
-            took < ms(2_000),
+            took <= 2 * context.grace(),
             "step {step}: the next one waited {took:?}"
         );
     }

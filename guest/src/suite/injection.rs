@@ -18,7 +18,7 @@ use crate::driver::Driver;
 use crate::harness::{Context, Topic, test_where};
 use crate::injector::{ALL, Code, Failing, Injector, SLAB, code_of_function, code_of_module};
 use crate::session::{self, Answer, Session};
-use crate::time::{ms, slowness};
+use crate::time::patience;
 use crate::{iptables, modules, sample, sockopt};
 
 pub(crate) const TOPIC: Topic = Topic {
@@ -431,8 +431,7 @@ const BPFILTER_LOADER: &str = "bpfilter_umd_loader";
 
 /// A question that the handler answers, however long its loader takes.
 fn ask_bpfilter() -> Result<()> {
-    let patience = (slowness() * ms(1_000)).as_millis().to_string();
-    Driver("bpfilter").set("deadline_ms", &patience)?;
+    Driver("bpfilter").set_deadline(patience())?;
     outcome(iptables::info("bpfilter")).context("a question")
 }
 

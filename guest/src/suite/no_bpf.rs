@@ -31,7 +31,7 @@ fn absent(_: &Context) -> Result<()> {
 
 fn require(_: &Context) -> Result<()> {
     let file = modules::file("umd")?;
-    let before = attack::bpf_objects()?;
+    let before = attack::settled_bpf_objects()?;
     let log = Log::from_now()?;
     let result = modules::insert_with(&file, c"protect=require");
     ensure!(result == Err(Errno::OPNOTSUPP), "it gave {result:?}");
@@ -41,7 +41,7 @@ fn require(_: &Context) -> Result<()> {
 }
 
 fn auto(_: &Context) -> Result<()> {
-    let before = attack::bpf_objects()?;
+    let before = attack::settled_bpf_objects()?;
     let log = Log::from_now()?;
     modules::load_with("umd", &["protect=auto"])?;
     log.expect(&format!(

@@ -14,7 +14,7 @@ use crate::keys::{self, add, keyctl, try_keyctl};
 use crate::pgp::{
     self, DRIVER, HEADER_ONLY, MODULE, Request, TEXT, file, fingerprints, has_ecdsa, hex, path,
 };
-use crate::time::{ms, timed, until};
+use crate::time::{timed, until};
 use crate::{kernel, modules};
 
 pub(crate) const TOPIC: Topic = Topic {
@@ -101,9 +101,7 @@ fn gpgs_key(_: &Context) -> Result<()> {
     let said = keyctl(&within, &file("rsa4096.pgp")?)?;
     let serial = said.lines().find_map(|line| line.parse().ok());
     let serial = serial.with_context(|| format!("keyctl says {said}"))?;
-    until("the session's key to go", ms(5_000), || {
-        keys::shown(serial).is_err()
-    })
+    until("the session's key to go", || keys::shown(serial).is_err())
 }
 
 fn pkey_verify(_: &Context) -> Result<()> {
@@ -750,12 +748,12 @@ fn in_use(_: &Context) -> Result<()> {
     );
     busy("two keys")?;
     drop(first);
-    until("a key is gone", ms(5_000), || {
+    until("a key is gone", || {
         modules::users(MODULE).is_ok_and(|users| users == 1)
     })?;
     busy("one key")?;
     drop(second);
-    until("the other is gone", ms(5_000), || {
+    until("the other is gone", || {
         modules::users(MODULE).is_ok_and(|users| users == 0)
     })?;
     let open = pgp::open()?;

@@ -74,20 +74,39 @@ enum Region {
     Elsewhere,
 }
 
-/// Of how many bytes one is changed: of each, but where that takes hours.
-fn stride() -> usize {
-    if slowness() == 1 { 1 } else { 13 }
+/// Which of all ways there are tried: each in a full run, but where that takes hours; else some, which are others with
+/// each seed.
+#[derive(Clone, Copy)]
+struct Choice {
+    every: usize,
+    first: usize,
 }
 
-/// How many there are to be of so many, then: fewer still, since each packet's places are counted anew.
-fn some(count: u32) -> u32 {
-    count / (2 * stride() as u32 - 1)
-}
+impl Choice {
+    fn new(context: &Context) -> Self {
+        // No divisor of what things in packets are as long as.
+        let every = match slowness() {
+            1 => context.rounds(7, 1),
+            _ => 13,
+        };
+        let first = context.seed as usize % every;
+        Self { every, first }
+    }
 
-/// All ways to change bytes at these places.
-fn ways(places: impl IntoIterator<Item = usize>) -> impl Iterator<Item = (usize, u8)> {
-    let places = places.into_iter().step_by(stride());
-    places.flat_map(|at| FLIPS.map(|bits| (at, bits)))
+    fn of<T>(self, all: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+        all.into_iter().skip(self.first).step_by(self.every)
+    }
+
+    /// All ways to change bytes at these places.
+    fn ways(self, places: impl IntoIterator<Item = usize>) -> impl Iterator<Item = (usize, u8)> {
+        let places = self.of(places);
+        places.flat_map(|at| FLIPS.map(|bits| (at, bits)))
+    }
+
+    /// How many there are to be of so many, then: fewer still, since each packet's places are counted anew.
+    fn some(self, count: u32) -> u32 {
+        count / (2 * self.every as u32 - 1)
+    }
 }
 
 /// A packet: its tag, where it begins, where its body begins and ends.
@@ -237,7 +256,7 @@ fn survived(work: impl FnOnce() -> Result<()>) -> Result<()> {
 
 /// Changes each byte of a key, and sees that it is what it must be then: refused in the primary key's body; in what is signed exactly the
 /// key without that part; elsewhere that, the same, or refused.
-fn flip(name: &str) -> Result<Counts> {
+fn flip(name: &str, choice: Choice) -> Result<Counts> {
     let key = file(&format!("{name}.pgp"))?;
     let fingerprints = fingerprints(name)?;
     // The one that signs.
@@ -265,7 +284,7 @@ fn flip(name: &str) -> Result<Counts> {
     }
     let mut counts = Counts::default();
     for (number, packet) in all.iter().enumerate() {
-        for (at, bits) in ways(packet.begin..packet.end) {
+        for (at, bits) in choice.ways(packet.begin..packet.end) {
             let region = packet.region(&key, at);
             let what = || format!("{name}: byte {at} ^ {bits:x} ({region:?})");
             let seen = seen(&changed(&key, at, bits), &subkey).with_context(what)?;
@@ -295,23 +314,27 @@ fn flip(name: &str) -> Result<Counts> {
     Ok(counts)
 }
 
-fn each_byte(_: &Context) -> Result<()> {
+fn each_byte(context: &Context) -> Result<()> {
+    let choice = Choice::new(context);
     let mut names = vec!["rsa1024"];
     if has_ecdsa()? {
         names.push("p256");
     }
     survived(|| {
         for name in names {
-            let counts = flip(name)?;
+            let counts = flip(name, choice)?;
             // It has one user id, and one signature.
             for region in [Region::Primary, Region::Subject, Region::Hashed] {
                 let [refused, less, same] = counts.of(region);
-                ensure!(refused > some(40) && less + same == 0, "{name}: {region:?}");
+                ensure!(
+                    refused > choice.some(40) && less + same == 0,
+                    "{name}: {region:?}"
+                );
             }
             // Heads of packets and the signature's numbers; what it says in its part that is not hashed.
             let [refused, less, same] = counts.of(Region::Elsewhere);
             ensure!(
-                refused > some(100) && less == 0 && same >= some(10),
+                refused > choice.some(100) && less == 0 && same >= choice.some(10),
                 "{name}: elsewhere"
             );
         }
@@ -319,26 +342,31 @@ fn each_byte(_: &Context) -> Result<()> {
     })
 }
 
-fn each_byte_with_subkeys(_: &Context) -> Result<()> {
+fn each_byte_with_subkeys(context: &Context) -> Result<()> {
+    let choice = Choice::new(context);
     survived(|| {
-        let counts = flip("subkey")?;
+        let counts = flip("subkey", choice)?;
         let [_, less, same] = counts.of(Region::Primary);
         ensure!(less + same == 0, "the primary key");
         for region in [Region::Subject, Region::Hashed, Region::Elsewhere] {
             // The user id's, the signing subkey's, the other subkey's.
             let outcomes = counts.of(region);
-            ensure!(outcomes.iter().all(|count| *count > some(20)), "{region:?}");
+            ensure!(
+                outcomes.iter().all(|count| *count > choice.some(20)),
+                "{region:?}"
+            );
         }
         Ok(())
     })
 }
 
 /// What makes a key another one makes it none that anybody has signed.
-fn each_byte_unsupported(_: &Context) -> Result<()> {
+fn each_byte_unsupported(context: &Context) -> Result<()> {
+    let choice = Choice::new(context);
     survived(|| {
         for name in ["ed25519", "rsa2560", "dsa2048", "p521"] {
             let key = file(&format!("{name}.pgp"))?;
-            for (at, bits) in ways(0..key.len()) {
+            for (at, bits) in choice.ways(0..key.len()) {
                 let seen = seen(&changed(&key, at, bits), "")?;
                 ensure!(seen.is_none(), "{name}: byte {at} ^ {bits:x}: {seen:?}");
             }
@@ -348,7 +376,8 @@ fn each_byte_unsupported(_: &Context) -> Result<()> {
 }
 
 /// Behind a whole packet that comes after a signature about the key, it may be a key with less. Anywhere else it is none.
-fn cuts(_: &Context) -> Result<()> {
+fn cuts(context: &Context) -> Result<()> {
+    let choice = Choice::new(context);
     let names = [
         "rsa1024", "rsa2048", "rsa3072", "rsa4096", "rsa2560", "p256", "p384", "p521", "ed25519",
         "dsa2048", "revoked", "usage", "expired", "subkey", "mixed",
@@ -361,7 +390,7 @@ fn cuts(_: &Context) -> Result<()> {
             let all = packets(&key)?;
             let user_id = all.iter().position(|packet| packet.tag == USER_ID);
             let vouched = all[user_id.context("no user id")? + 1].end;
-            for length in (1..key.len()).step_by(stride()) {
+            for length in choice.of(1..key.len()) {
                 let between = all.iter().any(|packet| packet.end == length);
                 let is_key = seen(&key[..length], "")?.is_some();
                 ensure!(
@@ -376,7 +405,7 @@ fn cuts(_: &Context) -> Result<()> {
         }
         println!("# cut anywhere {refused} are refused, {less} are a key");
         ensure!(
-            refused > some(10_000) && less >= some(5),
+            refused > choice.some(10_000) && less >= choice.some(5),
             "{refused} and {less}"
         );
         Ok(())
@@ -404,14 +433,15 @@ fn refused(what: &str, request: &Request<'_>, error: Errno) -> Result<()> {
     Ok(())
 }
 
-fn detached(_: &Context) -> Result<()> {
+fn detached(context: &Context) -> Result<()> {
+    let choice = Choice::new(context);
     let key = add(&file("rsa2048.pgp")?)?;
     let (signature, data) = (file("rsa2048.sig")?, file("data")?);
     let own = &fingerprints("rsa2048")?[0];
     let all = packets(&signature)?;
     survived(|| {
         let mut counts = Counts::default();
-        for (at, bits) in ways(0..signature.len()) {
+        for (at, bits) in choice.ways(0..signature.len()) {
             let region = all[0].region(&signature, at);
             let answer = ask(&Request::detached(
                 key.serial,
@@ -426,18 +456,25 @@ fn detached(_: &Context) -> Result<()> {
             counts.count(region, if is_good { 2 } else { 0 });
         }
         counts.print("a signature");
-        for length in (1..signature.len()).step_by(stride()) {
+        for length in choice.of(1..signature.len()) {
             let cut = Request::detached(key.serial, &signature[..length], &data);
             refused(&format!("cut at {length}"), &cut, Errno::BADMSG)?;
         }
         let [bad, _, good] = counts.of(Region::Elsewhere);
-        ensure!(counts.of(Region::Hashed)[0] > some(20), "nothing is hashed");
-        ensure!(bad > some(500) && good >= some(10), "{bad} and {good}");
+        ensure!(
+            counts.of(Region::Hashed)[0] > choice.some(20),
+            "nothing is hashed"
+        );
+        ensure!(
+            bad > choice.some(500) && good >= choice.some(10),
+            "{bad} and {good}"
+        );
         Ok(())
     })
 }
 
-fn message(_: &Context) -> Result<()> {
+fn message(context: &Context) -> Result<()> {
+    let choice = Choice::new(context);
     let key = add(&file("rsa2048.pgp")?)?;
     let (message, data) = (file("rsa2048.message")?, file("data")?);
     let own = &fingerprints("rsa2048")?[0];
@@ -447,7 +484,7 @@ fn message(_: &Context) -> Result<()> {
     survived(|| {
         let mut counts = Counts::default();
         for packet in &all {
-            for (at, bits) in ways(packet.begin..packet.end) {
+            for (at, bits) in choice.ways(packet.begin..packet.end) {
                 let region = match (begin..end).contains(&at) {
                     true => Region::Subject,
                     false => packet.region(&message, at),
@@ -468,19 +505,26 @@ fn message(_: &Context) -> Result<()> {
             }
         }
         counts.print("a message");
-        for length in (0..message.len()).step_by(stride()) {
+        for length in choice.of(0..message.len()) {
             let cut = Request::inline(key.serial, &message[..length]);
             refused(&format!("cut at {length}"), &cut, Errno::BADMSG)?;
         }
-        ensure!(counts.of(Region::Subject)[0] > some(90), "data");
-        ensure!(counts.of(Region::Hashed)[0] > some(20), "nothing is hashed");
+        ensure!(counts.of(Region::Subject)[0] > choice.some(90), "data");
+        ensure!(
+            counts.of(Region::Hashed)[0] > choice.some(20),
+            "nothing is hashed"
+        );
         let [bad, _, good] = counts.of(Region::Elsewhere);
-        ensure!(bad > some(500) && good >= some(10), "{bad} and {good}");
+        ensure!(
+            bad > choice.some(500) && good >= choice.some(10),
+            "{bad} and {good}"
+        );
         Ok(())
     })
 }
 
-fn package(_: &Context) -> Result<()> {
+fn package(context: &Context) -> Result<()> {
+    let choice = Choice::new(context);
     /// Of what is before the header each so many-th byte is changed: it is mostly room that nobody uses.
     const STEP: usize = 7;
     let key = add(&file("rsa4096.pgp")?)?;
@@ -490,7 +534,7 @@ fn package(_: &Context) -> Result<()> {
     survived(|| {
         let mut counts = Counts::default();
         let places = (0..header).step_by(STEP).chain(header..payload);
-        for (at, bits) in ways(places) {
+        for (at, bits) in choice.ways(places) {
             let answer = ask(&changed(&package, at, bits))?;
             let is_good = answer.error == 0;
             let region = match at >= header {
@@ -504,13 +548,19 @@ fn package(_: &Context) -> Result<()> {
             counts.count(region, if is_good { 2 } else { 0 });
         }
         counts.print("a package's headers");
-        for length in (0..payload).step_by(stride()) {
+        for length in choice.of(0..payload) {
             let answer = ask(&package[..length])?;
             ensure!(answer.error == 74, "cut at {length}: {answer:?}");
         }
         let [bad, _, good] = counts.of(Region::Elsewhere);
-        ensure!(bad > some(100) && good >= some(10), "{bad} and {good}");
-        ensure!(counts.of(Region::Hashed)[0] > some(2000), "the header");
+        ensure!(
+            bad > choice.some(100) && good >= choice.some(10),
+            "{bad} and {good}"
+        );
+        ensure!(
+            counts.of(Region::Hashed)[0] > choice.some(2000),
+            "the header"
+        );
         Ok(())
     })
 }

@@ -70,9 +70,8 @@ pub(crate) const TOPIC: Topic = Topic {
     ],
 };
 
-/// Rounds of the last test: each waits for grace periods for more than a second.
+/// Rounds of the last test after which caches have their size.
 const WARM_UP: u32 = 5;
-const ROUNDS: u32 = 60;
 
 /// Loads umd with this parameter, and the sample, unless they are there like that.
 fn sample_with(protect: &str) -> Result<()> {
@@ -102,7 +101,7 @@ fn repelled(attack: &Attack, pid: i32) -> Result<()> {
 /// Makes an attack, and fails unless it has its effect.
 fn effective(attack: &Attack, pid: i32) -> Result<()> {
     (attack.run)(pid)?;
-    until("the effect is there", ms(1_000), || match attack.effect {
+    until("the effect is there", || match attack.effect {
         Effect::Lives => process::exists(pid),
         Effect::Dies => !process::exists(pid),
         Effect::Stops => process::state(pid) == Some('T'),
@@ -175,7 +174,7 @@ fn end(pid: i32) -> Result<()> {
         Ok(()) | Err(Errno::SRCH) => {}
         Err(error) => bail!("kill: {error}"),
     }
-    until("it is gone", ms(1_000), || !process::exists(pid))
+    until("it is gone", || !process::exists(pid))
 }
 
 fn others(_: &Context) -> Result<()> {
@@ -196,7 +195,7 @@ fn unconfined(_: &Context) -> Result<()> {
     let pid = handler.pid()?;
     fs::read_link(process::path(pid, "exe"))?;
     attack::kill(pid, 9)?;
-    until("it is gone", ms(1_000), || !process::exists(pid))
+    until("it is gone", || !process::exists(pid))
 }
 
 /// It has the kernel's mark as well that handlers have.
@@ -206,7 +205,7 @@ fn container(_: &Context) -> Result<()> {
         .args(["--pid", "--fork", "sleep", "1000"])
         .spawn()?;
     let mut first = None;
-    let found = until("the container is there", ms(5_000), || {
+    let found = until("the container is there", || {
         let unshare = unshare.id().cast_signed();
         let mut all = process::all().into_iter();
         first = all.find(|pid| process::parent(*pid) == Some(unshare));
@@ -216,7 +215,7 @@ fn container(_: &Context) -> Result<()> {
         let pid = first.context("a process id")?;
         fs::read_link(process::path(pid, "exe"))?;
         attack::kill(pid, 9)?;
-        until("it is gone", ms(5_000), || !process::exists(pid))
+        until("it is gone", || !process::exists(pid))
     });
     // It ends with what it started, if it got that far.
     let _ = unshare.kill();
@@ -268,7 +267,7 @@ fn deadline(context: &Context) -> Result<()> {
     let (answer, took) = timed(|| session.call("spin"));
     fails(&answer?, Errno::TIMEDOUT)?;
     context.at_deadline(limit, took)?;
-    until("it is gone", ms(1_000), || !process::exists(pid))?;
+    until("it is gone", || !process::exists(pid))?;
     session.echo()
 }
 
@@ -276,7 +275,7 @@ fn restart(_: &Context) -> Result<()> {
     sample_with("require")?;
     let pid = DRIVER.pid()?;
     DRIVER.restart()?;
-    until("it is gone", ms(1_000), || !process::exists(pid))?;
+    until("it is gone", || !process::exists(pid))?;
     sample::ask(3)?;
     Ok(())
 }
@@ -300,7 +299,7 @@ fn filtered(_: &Context) -> Result<()> {
     handler.echo()?;
     let pid = handler.pid()?;
     handler.api.bad("ask 0 i 4 4096 0", Errno::FAULT)?;
-    until("it is gone", ms(1_000), || !process::exists(pid))?;
+    until("it is gone", || !process::exists(pid))?;
     Driver("c-filtered").await_value("last_exit", "signal 31")
 }
 
@@ -322,7 +321,7 @@ fn deadline_in_c(context: &Context) -> Result<()> {
         "the deadline did not end it"
     );
     context.at_deadline(ms(300), took)?;
-    until("it is gone", ms(1_000), || !process::exists(pid))
+    until("it is gone", || !process::exists(pid))
 }
 
 fn own_signals(_: &Context) -> Result<()> {
@@ -355,7 +354,7 @@ fn unloaded(context: &Context) -> Result<()> {
     let (removed, took) = timed(|| modules::remove(sample::MODULE));
     removed?;
     context.at_once(took)?;
-    until("it is gone", ms(1_000), || !process::exists(pid))?;
+    until("it is gone", || !process::exists(pid))?;
     for name in modules::ours() {
         modules::unload(name)?;
     }
@@ -380,7 +379,7 @@ fn kill_everybody() -> Result<Vec<i32>> {
         .filter(|pid| attack::kill(*pid, 15).is_ok())
         .collect();
     attack::kill(-1, 18)?;
-    until("all that were told are gone", ms(10_000), || {
+    until("all that were told are gone", || {
         told.iter()
             .all(|pid| attack::kill(*pid, 0) == Err(Errno::SRCH))
     })?;
@@ -471,12 +470,12 @@ fn no_files(_: &Context) -> Result<()> {
     repelled(kill.context("the attack")?, DRIVER.pid()?)
 }
 
-fn rounds(_: &Context) -> Result<()> {
+fn rounds(context: &Context) -> Result<()> {
     for name in modules::ours() {
         modules::unload(name)?;
     }
     let (umd, driver) = (modules::file("umd")?, modules::file(sample::MODULE)?);
-    let before = attack::bpf_objects()?;
+    let before = attack::settled_bpf_objects()?;
     let round = || -> Result<()> {
         modules::insert_with(&umd, c"protect=require").context("load umd")?;
         let loaded = attack::bpf_objects()?;
@@ -487,7 +486,7 @@ fn rounds(_: &Context) -> Result<()> {
         modules::unload("umd")?;
         attack::bpf_objects_become(&before)
     };
-    nothing_grows(WARM_UP, ROUNDS, |count| {
+    nothing_grows(WARM_UP, context.rounds(30, 60), |count| {
         (0..count).try_for_each(|number| round().with_context(|| format!("round {number}")))
     })
 }

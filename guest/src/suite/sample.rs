@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::driver;
 use crate::harness::{Context, Topic, test};
-use crate::sample::{self, DRIVER, MODULE, Offsets};
+use crate::sample::{self, DRIVER, MODULE};
 use crate::time::{ms, timed};
 use crate::{modules, process};
 
@@ -44,10 +44,10 @@ fn edges(_: &Context) -> Result<()> {
     Ok(())
 }
 
-fn five_hundred(_: &Context) -> Result<()> {
+fn five_hundred(context: &Context) -> Result<()> {
     let file = sample::open()?;
     let before = DRIVER.number("replies")?;
-    for offset in Offsets::new(2026).take(500) {
+    for offset in context.random(2026).take(500) {
         let text = offset.to_string();
         let written = rustix::io::write(&file, text.as_bytes());
         ensure!(written == Ok(text.len()), "offset {offset}: {written:?}");

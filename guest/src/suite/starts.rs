@@ -127,9 +127,7 @@ fn child(_: &Context) -> Result<()> {
         // It may be gone by now.
         let _ = process::signal(pid, Signal::KILL);
     }
-    until("the child is gone", ms(1_000), || {
-        process::handlers().is_empty()
-    })
+    until("the child is gone", || process::handlers().is_empty())
 }
 
 fn sibling(_: &Context) -> Result<()> {

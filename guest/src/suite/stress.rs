@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustix::process::Signal;
 
 use crate::harness::{Context, Topic, test};
-use crate::sample::{self, DRIVER, MODULE, Offsets};
-use crate::time::ms;
+use crate::sample::{self, DRIVER, MODULE};
+use crate::time::{ms, patience, until};
 use crate::{modules, process};
 
 pub(crate) const TOPIC: Topic = Topic {
@@ -24,22 +24,27 @@ pub(crate) const TOPIC: Topic = Topic {
     ],
 };
 
-/// How long each test makes trouble.
-const TIME: Duration = ms(2_000);
+/// How many requests have to be served at least while there is trouble.
+const SERVED: u32 = 20;
 
 /// How often what was tried ended how. `None` is success.
 type Tally = BTreeMap<Option<i32>, u32>;
 
-/// Four writers that open, write, close and pause until it is over; what became of it.
-fn under_load(trouble: impl FnOnce(Instant) -> Result<()>) -> Result<Tally> {
-    let over = AtomicBool::new(false);
+/// Four writers that open, write, close and pause until the trouble is over, after so many rounds of it and when enough was
+/// served; what became of it.
+fn under_load(
+    context: &Context,
+    rounds: u32,
+    mut trouble: impl FnMut() -> Result<()>,
+) -> Result<Tally> {
+    let (over, served) = (AtomicBool::new(false), AtomicU32::new(0));
     thread::scope(|scope| {
         let writers: Vec<_> = (1..=4)
             .map(|seed| {
-                let over = &over;
+                let (over, served) = (&over, &served);
                 scope.spawn(move || {
                     let mut tally = Tally::new();
-                    for offset in Offsets::new(seed) {
+                    for offset in context.random(seed) {
                         if over.load(Ordering::Relaxed) {
                             break;
                         }
@@ -52,6 +57,7 @@ fn under_load(trouble: impl FnOnce(Instant) -> Result<()>) -> Result<Tally> {
                             Err(error) => Some(-error.raw_os_error()),
                         };
                         *tally.entry(result).or_default() += 1;
+                        served.fetch_add(u32::from(result.is_none()), Ordering::Relaxed);
                         // Without a pause there would be no moment in which nobody has the file open.
                         thread::sleep(begin.elapsed() * 2);
                     }
@@ -59,7 +65,15 @@ fn under_load(trouble: impl FnOnce(Instant) -> Result<()>) -> Result<Tally> {
                 })
             })
             .collect();
-        let troubled = trouble(Instant::now());
+        let enough = || served.load(Ordering::Relaxed) >= SERVED;
+        let mut troubled = (0..rounds).try_for_each(|_| trouble());
+        // Where a round of trouble leaves no time for a request, ten times as many will not either.
+        for _ in 0..10 * rounds {
+            if troubled.is_err() || enough() {
+                break;
+            }
+            troubled = trouble();
+        }
         over.store(true, Ordering::Relaxed);
         let mut sum = Tally::new();
         for writer in writers {
@@ -78,7 +92,7 @@ fn under_load(trouble: impl FnOnce(Instant) -> Result<()>) -> Result<Tally> {
 fn only(tally: &Tally, allowed: &[i32]) -> Result<()> {
     let served = tally.get(&None).copied().unwrap_or_default();
     ensure!(
-        served >= 20,
+        served >= SERVED,
         "only {served} requests were served: {tally:?}"
     );
     let other = tally
@@ -89,63 +103,54 @@ fn only(tally: &Tally, allowed: &[i32]) -> Result<()> {
     Ok(())
 }
 
-fn rmmod_under_load(_: &Context) -> Result<()> {
+fn rmmod_under_load(context: &Context) -> Result<()> {
     let file = modules::file(MODULE)?;
-    let (loads, busy) = (AtomicU32::new(0), AtomicU32::new(0));
-    let tally = under_load(|begin| {
-        while begin.elapsed() < TIME
-            || (loads.load(Ordering::Relaxed) < 10 && begin.elapsed() < 10 * TIME)
-        {
-            match modules::insert(&file) {
-                Ok(()) => loads.fetch_add(1, Ordering::Relaxed),
-                Err(error) => anyhow::bail!("loading gave {error}"),
-            };
-            thread::sleep(ms(5));
-            let unload = Instant::now();
-            while let Err(error) = modules::remove(MODULE) {
-                ensure!(error == Errno::AGAIN, "unloading gave {error}");
-                ensure!(unload.elapsed() < 3 * TIME, "the module was always in use");
-                busy.fetch_add(1, Ordering::Relaxed);
-                thread::sleep(Duration::from_micros(300));
-            }
-        }
-        Ok(())
+    let mut busy = 0;
+    let tally = under_load(context, context.rounds(10, 30), || {
+        modules::insert(&file).context("loading")?;
+        thread::sleep(ms(5));
+        let mut unloaded = Ok(());
+        until("the module is in use by nobody for once", || {
+            // Other moments than those at which it is looked for another reason.
+            thread::sleep(Duration::from_micros(300));
+            unloaded = modules::remove(MODULE);
+            busy += u32::from(unloaded == Err(Errno::AGAIN));
+            unloaded != Err(Errno::AGAIN)
+        })?;
+        unloaded.context("unloading")
     })?;
     // While the module is on its way in or out there is no file, or it cannot be opened.
     only(
         &tally,
         &[-Errno::NOENT.raw_os_error(), -Errno::NODEV.raw_os_error()],
     )?;
-    let (loads, busy) = (loads.into_inner(), busy.into_inner());
-    ensure!(loads >= 10, "the module was loaded {loads} times only");
     ensure!(busy > 0, "the module was never in use: there was no load");
     Ok(())
 }
 
-fn restarts_under_load(_: &Context) -> Result<()> {
+fn restarts_under_load(context: &Context) -> Result<()> {
     modules::load(MODULE)?;
-    let mut random = Offsets::new(99);
-    let mut restarts = 0;
-    let tally = under_load(|begin| {
-        while begin.elapsed() < TIME || (restarts < 20 && begin.elapsed() < 10 * TIME) {
-            let number = random.next().unwrap_or(0);
-            if number.is_multiple_of(3) {
-                // It may have none just now.
-                let _ = DRIVER
-                    .pid()
-                    .and_then(|pid| process::signal(pid, Signal::KILL));
-            } else {
-                DRIVER.restart()?;
-                restarts += 1;
-            }
-            thread::sleep(Duration::from_micros(2_000 + u64::from(number % 20_000)));
+    // None of this is about deadlines.
+    DRIVER.set_deadline(patience())?;
+    let mut random = context.random(99);
+    let mut number = 0;
+    let tally = under_load(context, context.rounds(40, 150), || {
+        let pause = random.next().unwrap_or(0);
+        number += 1;
+        if number % 3 == 0 {
+            // It may have none just now.
+            let _ = DRIVER
+                .pid()
+                .and_then(|pid| process::signal(pid, Signal::KILL));
+        } else {
+            DRIVER.restart()?;
         }
+        thread::sleep(Duration::from_micros(2_000 + u64::from(pause % 20_000)));
         Ok(())
     })?;
     // The last one: two restarts during one call.
     let allowed = [Errno::CONNRESET, Errno::CONNREFUSED, Errno::SHUTDOWN];
     only(&tally, &allowed.map(Errno::raw_os_error))?;
-    ensure!(restarts >= 20, "only {restarts} restarts");
     DRIVER.restart()?;
     sample::ask(1).context("afterwards")?;
     Ok(())

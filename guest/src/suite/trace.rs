@@ -2,14 +2,10 @@
 //! The trace events.
 
 use std::fs;
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::process::Signal;
 
 use crate::harness::{Context, Topic, test};
-use crate::process;
 use crate::sample::{self, DRIVER, MODULE};
 
 pub(crate) const TOPIC: Topic = Topic {
@@ -54,13 +50,9 @@ fn traced(work: impl FnOnce() -> Result<()>) -> Result<Vec<String>> {
     Ok(events.map(|(_, event)| event).collect())
 }
 
-/// The threads that hand a request over while `work` is done and for some time after it, in order.
-pub(super) fn callers(work: impl FnOnce() -> Result<()>, time: Duration) -> Result<Vec<i32>> {
-    let events = lines(|| {
-        work()?;
-        thread::sleep(time);
-        Ok(())
-    })?;
+/// The threads that hand a request over while `work` is done, in order.
+pub(super) fn callers(work: impl FnOnce() -> Result<()>) -> Result<Vec<i32>> {
+    let events = lines(work)?;
     let requests = events
         .iter()
         .filter(|(_, event)| event.starts_with("request:"));
@@ -107,8 +99,7 @@ fn exchange(_: &Context) -> Result<()> {
 
 fn timeout(_: &Context) -> Result<()> {
     DRIVER.set("deadline_ms", "50")?;
-    let pid = DRIVER.pid()?;
-    process::signal(pid, Signal::STOP)?;
+    let pid = DRIVER.stop_handler()?;
     let exits = DRIVER.number("exits")?;
     let events = traced(|| {
         // Its result is another test's.

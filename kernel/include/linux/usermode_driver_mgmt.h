@@ -40,7 +40,8 @@ struct umd_mgmt {
  * nobody had asked for is replaced before it is asked.
  *
  * 0; -ENOPROTOOPT: nothing is loaded, and loading @kmod brought nothing (after a failure modprobe is not
- * run again at once: half a second, then twice as long each time, at most 30 s); -EFAULT: the handler died
+ * run again at once: half a second, then twice as long each time, at most 30 s; while it runs, or @kmod is
+ * on its way out, callers wait); -EFAULT: the handler died
  * with the request in hand or broke the order of things; -ETIMEDOUT: the deadline passed; -EINTR: the
  * caller is being killed; -EAGAIN: 64 callers wait already; -EINVAL: no @mgmt, or no buffer where there is
  * a length; else what exec or post_start said.

@@ -195,6 +195,28 @@ unsafe extern "C" fn umd_rs_module_came(name: NonNull<c_char>) {
     c_api::module_came(unsafe { CStr::from_ptr(name.as_ptr()) });
 }
 
+/// The module of this name goes: it is about to let go of what it had brought, or has done so.
+///
+/// # Safety
+///
+/// `name` is terminated.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn umd_rs_module_goes(name: NonNull<c_char>, has_let_go: bool) {
+    // SAFETY: by this function's contract.
+    c_api::module_goes(unsafe { CStr::from_ptr(name.as_ptr()) }, has_let_go);
+}
+
+/// modprobe has ended for the module of this name.
+///
+/// # Safety
+///
+/// `name` is terminated.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn umd_rs_module_ended(name: NonNull<c_char>, result: c_int) {
+    // SAFETY: by this function's contract.
+    c_api::modprobe_ended(unsafe { CStr::from_ptr(name.as_ptr()) }, result == 0);
+}
+
 /// Another reference to a process.
 ///
 /// # Safety

@@ -206,6 +206,20 @@ pub fn module_came(name: &CStr) {
     }
 }
 
+/// This module is about to take its managed driver away, or has done so.
+pub fn module_goes(name: &CStr, has_let_go: bool) {
+    if let Ok(name) = ModuleName::new(name) {
+        loader::goes(&name, has_let_go);
+    }
+}
+
+/// modprobe has ended, in this way.
+pub fn modprobe_ended(name: &CStr, is_good: bool) {
+    if let Ok(name) = ModuleName::new(name) {
+        loader::ended(&name, is_good);
+    }
+}
+
 /// The errno of the in-tree facility for what it knew, and otherwise ours.
 fn errno(error: Error) -> Errno {
     match error {

@@ -295,9 +295,16 @@ impl Driver {
     /// Takes the image away, as [`recall`](Self::recall) does, and waits for the handler's death. Context: may
     /// sleep.
     pub fn withdraw(&self) {
+        let goes = |has_let_go| {
+            if let Some(loader) = &self.loader {
+                loader::goes(loader, has_let_go);
+            }
+        };
+        goes(false);
         self.recall();
         let until = wait::now().after(UNLOAD_LIMIT);
         self.listen(until, || self.is_lifeless());
+        goes(true);
     }
 
     /// Takes the image away. Calls that have a worker may end within the deadline, then they are aborted and

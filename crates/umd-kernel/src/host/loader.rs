@@ -22,6 +22,8 @@ const PAUSE_MAX: Span = Span::from_millis(30_000);
 /// and so long is waited in between.
 const ATTEMPTS: usize = 5;
 const BETWEEN: Span = Span::from_millis(20);
+/// Or it says that it failed, until the kernel has forgotten the module: so long after that has let go of what it had brought.
+const GOING: Span = Span::from_millis(500);
 
 /// The name of a module, terminated.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,8 +55,12 @@ impl ModuleName {
 #[derive(Clone, Copy)]
 struct Entry {
     name: ModuleName,
-    /// Somebody runs modprobe for it.
+    /// A caller runs modprobe for it.
     busy: bool,
+    /// modprobe runs: it may do so longer than the caller that ran it has time.
+    running: bool,
+    /// Until then the module may be on its way out.
+    going: Instant,
     /// Pauses in a row.
     failures: u32,
     /// Not before this.
@@ -114,10 +120,10 @@ pub fn request(
             Step::Refuse(error) => return Err(error),
             Step::Wait => loaders
                 .queue
-                .killable(0, deadline, || !loaders.is_busy(name))
+                .killable(0, deadline, || !loaders.is(name, Entry::is_busy))
                 .map_err(|Interrupted| Error::Interrupted)?,
             Step::Run => {
-                let result = run(name, deadline, &is_loaded);
+                let result = loaders.run(name, deadline, &is_loaded);
                 loaders.done(name, result);
                 return result;
             }
@@ -127,98 +133,158 @@ pub fn request(
 
 /// This module has brought what it is there for: no failure of before is held against it.
 pub fn came(name: &ModuleName) {
+    change(name, |entry| {
+        entry.failures = 0;
+        entry.retry = Instant::ZERO;
+        entry.going = Instant::ZERO;
+    });
+}
+
+/// This module goes, and may be wanted again meanwhile. It is about to let go of what it had brought, which takes as long as
+/// it takes, or has done so.
+pub fn goes(name: &ModuleName, has_let_go: bool) {
+    let until = match has_let_go {
+        true => wait::now().after(GOING),
+        false => Instant::NEVER,
+    };
+    change(name, |entry| entry.going = until);
+}
+
+/// modprobe has ended, in this way, or could not be run.
+pub fn ended(name: &ModuleName, is_good: bool) {
+    let now = wait::now();
+    change(name, |entry| {
+        entry.running = false;
+        // Else its caller says what came of it.
+        if !entry.busy && !is_good {
+            entry.failed(now);
+        }
+    });
     if let Some(loaders) = LOADERS.get() {
-        loaders.change(name, |entry| {
-            entry.failures = 0;
-            entry.retry = Instant::ZERO;
-        });
+        loaders.queue.wake(0);
     }
 }
 
-/// Runs modprobe, more than once where it says that all is well and it is not.
-fn run(name: &ModuleName, deadline: Instant, is_loaded: &impl Fn() -> bool) -> Result<(), Error> {
-    for _ in 0..ATTEMPTS {
-        let result = kmod::request(name.as_c_str(), deadline);
-        if is_loaded() {
-            return Ok(());
+fn change(name: &ModuleName, change: impl FnOnce(&mut Entry)) {
+    if let Some(loaders) = LOADERS.get() {
+        loaders.change(name, change);
+    }
+}
+
+/// What is known of this loader; nothing yet, and then it takes a free place, or that of the one that has been quiet for
+/// longest. None: all are in use.
+fn find<'e>(
+    entries: &'e mut [Option<Entry>; CAPACITY],
+    name: &ModuleName,
+) -> Option<&'e mut Entry> {
+    let known = |entry: &Option<Entry>| entry.is_some_and(|entry| entry.name == *name);
+    let place = match entries.iter().position(known) {
+        Some(place) => place,
+        None => {
+            let quiet = |entry: &Option<Entry>| entry.is_none_or(|entry| !entry.is_busy());
+            let age = |entry: &Option<Entry>| entry.map_or(Instant::ZERO, |entry| entry.retry);
+            let numbered = entries.iter().enumerate();
+            let free = numbered.filter(|(_, entry)| quiet(entry));
+            free.min_by_key(|(_, entry)| age(entry))?.0
         }
-        match result {
-            Ok(()) => kmod::sleep(BETWEEN).map_err(|Interrupted| Error::Interrupted)?,
-            Err(error) => return Err(error),
+    };
+    let entry = entries.get_mut(place)?;
+    if !known(entry) {
+        *entry = None;
+    }
+    Some(entry.get_or_insert(Entry::new(name)))
+}
+
+impl Entry {
+    fn new(name: &ModuleName) -> Self {
+        Self {
+            name: *name,
+            busy: false,
+            running: false,
+            going: Instant::ZERO,
+            failures: 0,
+            retry: Instant::ZERO,
         }
     }
-    Err(Error::NotLoaded)
+
+    fn is_busy(&self) -> bool {
+        self.busy || self.running
+    }
+
+    fn failed(&mut self, now: Instant) {
+        let pause = PAUSE.doubled(self.failures).min(PAUSE_MAX);
+        self.retry = now.after(pause);
+        self.failures = self.failures.saturating_add(1);
+    }
 }
 
 impl Loaders {
     fn step(&self, name: &ModuleName, now: Instant) -> Step {
-        let mut entries = self.entries.lock();
-        let known = entries
-            .iter_mut()
-            .flatten()
-            .find(|entry| entry.name == *name);
-        if let Some(entry) = known {
-            return match entry.busy {
-                true => Step::Wait,
-                false if now < entry.retry => Step::Refuse(Error::NotLoaded),
-                false => {
-                    entry.busy = true;
-                    Step::Run
-                }
-            };
-        }
-        // A free place, or that of the one that has been quiet for longest.
-        let place = entries
-            .iter_mut()
-            .filter(|entry| entry.is_none_or(|entry| !entry.busy))
-            .min_by_key(|entry| entry.map_or(Instant::ZERO, |entry| entry.retry));
-        match place {
-            Some(place) => {
-                *place = Some(Entry {
-                    name: *name,
-                    busy: true,
-                    failures: 0,
-                    retry: Instant::ZERO,
-                });
+        match find(&mut self.entries.lock(), name) {
+            None => Step::Refuse(Error::Busy),
+            Some(entry) if entry.is_busy() => Step::Wait,
+            Some(entry) if now < entry.retry => Step::Refuse(Error::NotLoaded),
+            Some(entry) => {
+                entry.busy = true;
                 Step::Run
             }
-            None => Step::Refuse(Error::Busy),
         }
     }
 
-    fn is_busy(&self, name: &ModuleName) -> bool {
-        self.entries
-            .lock()
-            .iter()
-            .flatten()
-            .any(|entry| entry.name == *name && entry.busy)
+    /// Runs modprobe, more than once where the module is on its way out.
+    fn run(
+        &self,
+        name: &ModuleName,
+        deadline: Instant,
+        is_loaded: &impl Fn() -> bool,
+    ) -> Result<(), Error> {
+        let mut attempts = 0;
+        loop {
+            self.change(name, |entry| entry.running = true);
+            let result = kmod::request(name.as_c_str(), deadline);
+            if is_loaded() {
+                return Ok(());
+            }
+            attempts += 1;
+            match result {
+                Ok(()) if attempts < ATTEMPTS => {}
+                Ok(()) | Err(Error::NotLoaded) if self.is_going(name) => {}
+                Ok(()) => return Err(Error::NotLoaded),
+                Err(error) => return Err(error),
+            }
+            kmod::sleep(BETWEEN).map_err(|Interrupted| Error::Interrupted)?;
+        }
     }
 
-    /// A caller's own signal says nothing about the module.
+    fn is(&self, name: &ModuleName, so: impl Fn(&Entry) -> bool) -> bool {
+        let entries = self.entries.lock();
+        entries
+            .iter()
+            .flatten()
+            .any(|entry| entry.name == *name && so(entry))
+    }
+
+    fn is_going(&self, name: &ModuleName) -> bool {
+        let now = wait::now();
+        self.is(name, |entry| now < entry.going)
+    }
+
+    /// What ended before modprobe did says nothing about the module, be it by a signal or at its own deadline.
     fn done(&self, name: &ModuleName, result: Result<(), Error>) {
         let now = wait::now();
         self.change(name, |entry| {
             entry.busy = false;
             match result {
                 Ok(()) => entry.failures = 0,
-                Err(Error::Interrupted) => {}
-                Err(_) => {
-                    let pause = PAUSE.doubled(entry.failures).min(PAUSE_MAX);
-                    entry.retry = now.after(pause);
-                    entry.failures = entry.failures.saturating_add(1);
-                }
+                Err(Error::Interrupted | Error::TimedOut(_)) => {}
+                Err(_) => entry.failed(now),
             }
         });
         self.queue.wake(0);
     }
 
     fn change(&self, name: &ModuleName, change: impl FnOnce(&mut Entry)) {
-        let mut entries = self.entries.lock();
-        let known = entries
-            .iter_mut()
-            .flatten()
-            .find(|entry| entry.name == *name);
-        if let Some(entry) = known {
+        if let Some(entry) = find(&mut self.entries.lock(), name) {
             change(entry);
         }
     }

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::io::Errno;
 use rustix::process::Signal;
 
-use super::{Process, failed, waiting};
+use super::{Process, failed, idle, waiting};
 use crate::actor::Actor;
 use crate::c_api;
 use crate::harness::{Context, Topic, test};
@@ -239,7 +239,7 @@ fn surplus_later(_: &Context) -> Result<()> {
     let process = Process::start("c-surplus")?;
     let pid = process.pid()?;
     process.api.repeat("ask 0", 'l', 64, 64)?;
-    std::thread::sleep(ms(200));
+    idle(pid)?;
     process.api.bad("ask 0 e 64 64 0", Errno::FAULT)?;
     process.gone(pid)
 }
@@ -277,24 +277,22 @@ fn closed(context: &Context) -> Result<()> {
 }
 
 fn forks(context: &Context) -> Result<()> {
-    let before = process::all().len();
+    let before = process::users();
     dies(context, "f 64 64 3")?;
-    until("no child is left", ms(2_000), || {
-        process::all().len() <= before
-    })
+    until("no child is left", || process::users().is_subset(&before))
 }
 
 fn killed(context: &Context) -> Result<()> {
     let process = Process::start("c-killed")?;
     let pid = process.pid()?;
-    let actor = waiting("ask 0 w 64 64 30")?;
+    let actor = waiting(&format!("ask 0 w 64 64 {LATER}"))?;
     let (killed, took) = timed(|| actor.kill());
     killed?;
     context.at_once(took)?;
     process.echo()?;
     ensure!(process.pid()? == pid, "another process");
     // The same with a long request and a long reply under way.
-    let actor = waiting("ask 0 w 1048576 1048576 30")?;
+    let actor = waiting(&format!("ask 0 w 1048576 1048576 {LATER}"))?;
     actor.kill()?;
     process.echo()?;
     ensure!(process.api.good("exited 0")?.number == 0, "it is dead");
@@ -320,7 +318,7 @@ fn signals(context: &Context) -> Result<()> {
     let process = Process::start("c-signals")?;
     let pid = process.pid()?;
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let actor = waiting("ask 0 w 64 64 20")?;
+        let actor = waiting(&format!("ask 0 w 64 64 {LATER}"))?;
         let (ended, took) = timed(|| ended_by(actor, signal));
         ended?;
         context.at_once(took)?;
@@ -330,17 +328,21 @@ fn signals(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// When it answers, in hundredths of a second, whose caller will be gone by then: the longest that there is.
+pub(super) const LATER: u8 = 255;
+
 /// Sends a signal to an actor, and waits until it is gone.
 pub(super) fn ended_by(actor: Actor, signal: Signal) -> Result<()> {
     process::signal(actor.pid(), signal)?;
-    until("the caller is gone", ms(5_000), || {
+    until("the caller is gone", || {
         matches!(process::state(actor.pid()), None | Some('Z'))
     })
 }
 
-fn killed_process(_: &Context) -> Result<()> {
+fn killed_process(context: &Context) -> Result<()> {
     let process = Process::load("c-killed", "load 0 static")?;
-    for round in 0..50_u64 {
+    let apart = context.rounds(4, 1);
+    for round in (u64::from(context.seed % 4)..50).step_by(apart) {
         process.api.good("fork 0")?;
         process.echo()?;
         let pid = process.pid()?;

@@ -53,6 +53,9 @@ const CALLER: u32 = 50;
 
 const DEADLINE: Duration = ms(300);
 
+/// How long it computes: it begins 100 ms before the caller asks, and ends after that one's deadline.
+const HOG_MS: &str = "500";
+
 fn load(priority: u32, nice: u32) -> Result<Managed> {
     let managed = Managed::new("c-prio", "-", "ok")?;
     let millis = DEADLINE.as_millis();
@@ -84,7 +87,7 @@ fn ask_beside_a_hog(priority: u32) -> Result<(Result<(), Errno>, Duration)> {
         let begin = slowness() * ms(1_000);
         let words = ["at", &moment(begin + ms(100)), "m-ask 0 e 64 64 0"];
         let caller = Actor::fifo(CALLER, ask, &words)?;
-        let hog = Actor::fifo(HOG, Stdio::null(), &["spin", &moment(begin), "700"])?;
+        let hog = Actor::fifo(HOG, Stdio::null(), &["spin", &moment(begin), HOG_MS])?;
         Ok((hog, caller))
     })?;
     let (result, text) = caller.wait()?;
@@ -129,7 +132,7 @@ fn taken_back(_: &Context) -> Result<()> {
     // It takes 200 ms to answer.
     let ask = api.as_fd().try_clone_to_owned()?;
     let caller = Actor::fifo(CALLER, ask, &["at", "0", "m-ask 0 w 64 64 20"])?;
-    let lent = crate::time::until("it has its caller's class", ms(5_000), || {
+    let lent = crate::time::until("it has its caller's class", || {
         policy(pid).is_ok_and(|policy| policy == "1")
     });
     caller.wait()?.0.context("the caller")?;

@@ -12,7 +12,7 @@ use crate::c_api::{self, Api};
 use crate::frozen::Frozen;
 use crate::harness::{Context, Topic, test};
 use crate::process;
-use crate::time::ms;
+use crate::time::{ms, until};
 
 pub(crate) const TOPIC: Topic = Topic {
     name: "sleep",
@@ -30,28 +30,29 @@ pub(crate) const TOPIC: Topic = Topic {
     ],
 };
 
+/// Of a handler that answers late.
+const DEADLINE: u32 = 2_000;
+
 /// Longer than any deadline here.
-const NIGHT: std::time::Duration = ms(1_000);
+const NIGHT: std::time::Duration = ms(3_000);
 
-/// How long it may take until all are frozen, and how long until a caller of whom the handler was let go is back.
-fn soon(took: std::time::Duration) -> Result<()> {
-    ensure!(took < ms(1_000), "freezing took {took:?}");
-    Ok(())
-}
-
-/// Freezes everybody 100 ms after these began to ask, and thaws them when the night is over. What became of each.
+/// Freezes everybody when these wait, and thaws them when the night is over. What became of each.
 fn asleep<R: Send>(
+    context: &Context,
     asks: &[&(dyn Fn() -> R + Sync)],
     at_night: impl FnOnce() -> Result<()>,
 ) -> Result<Vec<R>> {
     thread::scope(|scope| {
         let askers: Vec<_> = asks.iter().map(|ask| scope.spawn(ask)).collect();
-        thread::sleep(ms(100));
+        let wait = until("the askers wait", || {
+            process::waiting_threads() == asks.len()
+        });
         let (frozen, took) = Frozen::new()?;
-        soon(took)?;
         thread::sleep(NIGHT);
         let seen = at_night();
         drop(frozen);
+        wait?;
+        context.at_once(took).context("freezing")?;
         let answers = askers
             .into_iter()
             .map(|asker| asker.join().map_err(|_| anyhow!("an asker panicked")));
@@ -60,13 +61,13 @@ fn asleep<R: Send>(
     })
 }
 
-fn in_flight(_: &Context) -> Result<()> {
-    let process = Process::start_for("c-sleep", 400)?;
+fn in_flight(context: &Context) -> Result<()> {
+    let process = Process::start_for("c-sleep", DEADLINE)?;
     process.echo()?;
     let pid = process.pid()?;
-    // It takes 300 ms to answer.
-    let ask = || Api::open()?.call("ask 0 w 64 64 30");
-    let answers = asleep(&[&ask], || {
+    // It takes 500 ms to answer.
+    let ask = || Api::open()?.call("ask 0 w 64 64 50");
+    let answers = asleep(context, &[&ask], || {
         ensure!(process::exists(pid), "it was killed while it was frozen");
         Ok(())
     })?;
@@ -77,12 +78,13 @@ fn in_flight(_: &Context) -> Result<()> {
     process.echo()
 }
 
-fn queued(_: &Context) -> Result<()> {
-    let managed = Managed::loaded("c-sleep", "ok", 700)?;
+fn queued(context: &Context) -> Result<()> {
+    let managed = Managed::loaded("c-sleep", "ok", DEADLINE)?;
     managed.echo()?;
     let pid = managed.pid()?;
+    // All three have their turns before anybody's deadline, but not before all are frozen.
     let ask = || Api::open()?.call("m-ask 0 w 64 64 20");
-    let answers = asleep(&[&ask, &ask, &ask], || Ok(()))?;
+    let answers = asleep(context, &[&ask, &ask, &ask], || Ok(()))?;
     for answer in answers {
         answer?.context("the answer")?;
     }
@@ -102,7 +104,7 @@ fn computing(context: &Context) -> Result<()> {
         let answer = Api::open()?.call("ask 0 p 64 64 0")?;
         Ok::<_, anyhow::Error>((answer, begin.elapsed()))
     };
-    let answers = asleep(&[&ask], || {
+    let answers = asleep(context, &[&ask], || {
         ensure!(process::exists(pid), "it was killed while it was frozen");
         Ok(())
     })?;
