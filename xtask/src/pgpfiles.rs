@@ -77,6 +77,10 @@ pub(crate) fn make(setup: Setup) -> Result<PathBuf> {
     progress::step("making PGP keys", Duration::from_secs(60), || {
         // Not below target/: the agent's socket wants a short path.
         let home = std::env::temp_dir().join(format!("umd-gnupg-{}", std::process::id()));
+        // One that was killed may have left its own, and have had the same number.
+        if home.exists() {
+            fs::remove_dir_all(&home)?;
+        }
         let result = Maker::new(&home, &out).and_then(|maker| {
             let made = maker.all();
             maker.end_agent();
@@ -253,16 +257,19 @@ impl<'p> Maker<'p> {
         self.run(&[&common[..], &what].concat()).map(drop)
     }
 
-    /// One signature in 256 begins with a zero byte, which its packet leaves out.
+    /// One signature in 256 begins with a zero byte, which its packet leaves out. Of so many none does once in 10^8 times.
     fn short(&self) -> Result<()> {
         let (data, output) = (self.path("short"), self.path("short.sig"));
-        let usual = fs::metadata(self.path("rsa1024.sig"))?.len();
         for number in 0..5000 {
             fs::write(&data, number.to_string())?;
             let common = ["--digest-algo=SHA256", "--output", &output];
             let what = ["--local-user", &mail("rsa1024"), "--detach-sign", &data];
             self.run(&[&common[..], &what].concat())?;
-            if fs::metadata(&output)?.len() < usual {
+            let packet = fs::read(&output)?;
+            // By its number, and not by the length of another, which may be as short.
+            if let SignatureValue::Rsa { s } = signature("short", &packet)?.value()
+                && s.len() < 1024 / 8
+            {
                 return Ok(());
             }
         }
@@ -344,12 +351,8 @@ impl<'p> Maker<'p> {
     /// For `keyctl pkey_verify`: the digest, and the signature in the kernel's form.
     fn split(&self, name: &str, bits: usize) -> Result<()> {
         let packet = fs::read(self.out.join(format!("{name}.sig")))?;
-        let body = match *packet {
-            [0x88, _, ref body @ ..] | [0x89, _, _, ref body @ ..] => body,
-            _ => bail!("gpg wrote an odd signature of {name}"),
-        };
         let failed = |refusal: Refusal| anyhow::anyhow!("{name}.sig: {}", refusal.sentence());
-        let signature = Signature::read(body).map_err(failed)?;
+        let signature = signature(name, &packet)?;
         let mut hashing = signature.hashing(&OpenSsl).map_err(failed)?;
         hashing.update(DATA).map_err(failed)?;
         let hashed = hashing.finish().map_err(failed)?;
@@ -473,6 +476,15 @@ impl<'p> Maker<'p> {
         }
         Ok(())
     }
+}
+
+/// A signature that gpg wrote.
+fn signature<'p>(name: &str, packet: &'p [u8]) -> Result<Signature<'p>> {
+    let body = match packet {
+        [0x88, _, body @ ..] | [0x89, _, _, body @ ..] => body,
+        _ => bail!("gpg wrote an odd signature of {name}"),
+    };
+    Signature::read(body).map_err(|refusal| anyhow::anyhow!("{name}.sig: {}", refusal.sentence()))
 }
 
 /// A package's header with one entry.

@@ -8,8 +8,9 @@ use std::{fs, str};
 
 use umd_build::check;
 
-/// Seconds that no build takes.
-const PATIENCE: &str = "300";
+/// Seconds that no build takes: it is for builds that wait for each other. One takes some ten seconds, and many times that where other
+/// compilers want the processors as well.
+const HANG_GUARD: &str = "1800";
 
 /// A program with a build script, and a handler beside it, in a directory of the test's own.
 struct Project {
@@ -101,7 +102,7 @@ impl Project {
         // Two builds that wait for each other would wait for ever: all of them are ended then.
         let mut cargo = Command::new("timeout");
         cargo
-            .args([PATIENCE, env!("CARGO"), "build", "--offline"])
+            .args([HANG_GUARD, env!("CARGO"), "build", "--offline"])
             .args(arguments)
             .current_dir(self.directory.join("program"))
             .env("CARGO_TARGET_DIR", temporary().join("build/target"))

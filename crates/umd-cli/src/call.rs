@@ -227,6 +227,8 @@ impl Call {
                 Profile::Compute => Lockdown::Compute,
             })
             .deadline(Duration::from_millis(self.deadline))
+            // The handler's start is part of it, and has all of it.
+            .start_deadline(Duration::from_millis(self.deadline))
             .request_max(request_len);
         let builder = if self.diagnose {
             builder.diagnose()

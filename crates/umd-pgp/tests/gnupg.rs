@@ -46,7 +46,9 @@ fn signs(gpg: &Gpg, fingerprint: &str, signer: &str) {
         assert_eq!(keys.verify(&signature, &forged), refused);
         // A digest's begin is in the signature, so what is over something else is found out by that; not so what is no signature.
         if signature[0] & 0x80 != 0 {
-            for back in [1, 20] {
+            // Behind the last number's first byte, as long as it has more than ten, which one of 20 has but once in 2^80. With a zero
+            // at its front, or another length in front of it, it would be no number, and nobody would ask whose it is.
+            for back in [1, 10] {
                 let mut forged = signature.clone();
                 let place = forged.len() - back;
                 forged[place] ^= 1;
@@ -680,6 +682,16 @@ fn a_key_without_what_others_say() {
     assert_eq!(keys.minimize(&small.key).unwrap().key, small.key);
 }
 
+/// Where the numbers of a signature begin: behind its two areas of subpackets, and the begin of its digest.
+fn number_of(packet: &[u8]) -> usize {
+    let body = support::packets(packet)[0].body;
+    let behind = |at: usize| {
+        let length = u16::from_be_bytes(*packet[at..].first_chunk().unwrap());
+        at + 2 + usize::from(length)
+    };
+    behind(behind(body + 4)) + 2
+}
+
 #[test]
 fn a_signature_in_parts() {
     use p256::ecdsa::signature::hazmat::PrehashVerifier;
@@ -713,11 +725,13 @@ fn a_signature_in_parts() {
     public.verify(padding, &parts.digest, &parts.raw).unwrap();
 
     // A number that is shorter, as one of 256 is: with a byte less in its packet, it is as long as the key all the same.
+    // So may be the one that this is made of.
     let mut short = gpg.run(&["--local-user", &rsa, "--detach-sign"], TEXT);
-    let number = short.len() - 256;
-    short[number + 1] = 0x80;
-    short[number - 2..number].copy_from_slice(&2040_u16.to_be_bytes());
-    short.remove(number);
+    let number = number_of(&short);
+    short.truncate(number);
+    short.extend(2040_u16.to_be_bytes());
+    short.push(0x80);
+    short.resize(number + 2 + 255, 0x55);
     assert_eq!(short[0], 0x89, "a header with two octets of length");
     let length = (short.len() - 3) as u16;
     short[1..3].copy_from_slice(&length.to_be_bytes());

@@ -7,7 +7,13 @@ use pgp::packet::{KeyFlags, PacketTrait, Signature, SignatureConfig, SignatureTy
 use pgp::packet::{Subpacket, SubpacketData};
 use pgp::ser::Serialize;
 use pgp::types::{Duration, Password, SigningKey, Timestamp};
+use std::time::UNIX_EPOCH;
 use umd_pgp::{Key, Keyring};
+
+/// When all is made, and when it is looked at: a day later. The clock may be set while a test runs.
+const MADE: u32 = 1_700_000_000;
+const NOW: u64 = MADE as u64 + DAY;
+const DAY: u64 = 86_400;
 
 /// Seconds for which a signature counts; none: for ever.
 #[derive(Clone, Copy, Default)]
@@ -20,7 +26,7 @@ struct Lives {
 fn config(by: &impl SigningKey, kind: SignatureType, life: Option<u32>) -> SignatureConfig {
     let mut config = SignatureConfig::from_key(rand::thread_rng(), by, kind).unwrap();
     let mut said = vec![
-        SubpacketData::SignatureCreationTime(Timestamp::now()),
+        SubpacketData::SignatureCreationTime(Timestamp::from_secs(MADE)),
         SubpacketData::IssuerFingerprint(by.fingerprint()),
     ];
     said.extend(life.map(|life| SubpacketData::SignatureExpirationTime(Duration::from_secs(life))));
@@ -64,19 +70,23 @@ fn signed(key: &SignedSecretKey, lives: Lives) -> Key {
         .unwrap();
     subkey.signatures = vec![binding];
     let bytes = key.to_public_key().to_bytes().unwrap();
-    Keyring::new().unwrap().add(&bytes).unwrap().clone()
+    let mut keys = Keyring::new().unwrap();
+    keys.set_time(UNIX_EPOCH + std::time::Duration::from_secs(NOW));
+    keys.add(&bytes).unwrap().clone()
 }
 
 #[test]
 fn belief_lasts_as_long_as_what_it_was_founded_on() {
     let part = || (KeyType::Ed25519Legacy, pgp::types::KeyVersion::V4);
     let subkey = SubkeyParamsBuilder::default()
+        .created_at(Timestamp::from_secs(MADE))
         .version(part().1)
         .key_type(part().0)
         .can_sign(true)
         .build()
         .unwrap();
     let key = SecretKeyParamsBuilder::default()
+        .created_at(Timestamp::from_secs(MADE))
         .version(part().1)
         .key_type(part().0)
         .can_certify(true)
@@ -93,10 +103,7 @@ fn belief_lasts_as_long_as_what_it_was_founded_on() {
         let [subkey] = &key.subkeys[..] else {
             panic!("{key:?}");
         };
-        // The signatures are made a moment after the key.
-        let days = |expires: Option<u64>| {
-            expires.map(|expires| (expires - u64::from(key.primary.created)) / 86_400)
-        };
+        let days = |expires: Option<u64>| expires.map(|expires| (expires - u64::from(MADE)) / DAY);
         (days(key.primary.state.expires), days(subkey.state.expires))
     };
     let day = |count: u32| Some(count * 86_400);

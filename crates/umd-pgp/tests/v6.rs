@@ -15,6 +15,7 @@ use pgp::ser::Serialize;
 use pgp::types::{
     KeyDetails, KeyVersion, PacketHeaderVersion, Password, SigningKey, Tag, Timestamp,
 };
+use std::time::{Duration, SystemTime};
 use umd_pgp::{Error, Keyring, Refusal, RustCrypto};
 
 const V4_KEY: &[u8] = include_bytes!("data/v4-key.asc");
@@ -122,10 +123,18 @@ fn secret(version: KeyVersion, kind: KeyType, created: Timestamp) -> SignedSecre
         .unwrap()
 }
 
-/// One of rPGP's: (key, subkey's signature, primary key's).
+/// A keyring an hour from now: rPGP dates signatures by the clock, which may be set back while a test runs.
+fn keyring() -> Keyring {
+    let mut keys = Keyring::new().unwrap();
+    keys.set_time(SystemTime::now() + Duration::from_secs(3_600));
+    keys
+}
+
+/// One of rPGP's: (key, subkey's signature, primary key's). The key is an hour old.
 fn made(version: KeyVersion, kind: KeyType, hash: HashAlgorithm) -> [Vec<u8>; 3] {
     let mut rng = rand::thread_rng();
-    let secret = secret(version, kind, Timestamp::now());
+    let made = Timestamp::from_secs(Timestamp::now().as_secs() - 3_600);
+    let secret = secret(version, kind, made);
     let none = Password::empty();
     let primary = &secret.primary_key;
     let subkey = &secret.secret_subkeys[0].key;
@@ -152,7 +161,7 @@ fn keys_of_another_maker() {
         ] {
             let what = format!("{version:?} {kind:?} {hash:?}");
             let [key, by_subkey, by_primary] = made(version, kind, hash);
-            let mut keys = Keyring::new().unwrap();
+            let mut keys = keyring();
             let added = keys
                 .add(&key)
                 .unwrap_or_else(|error| panic!("{what}: {error}"));

@@ -14,12 +14,18 @@ use umd_core::error::Seen;
 use umd_core::policy::{Framing, Instant};
 use umd_core::transfer::{Answer, Ended, Incoming, Outgoing, Progress, Room, Transfer};
 use umd_testkit::hostile::{Act, Start};
-use umd_testkit::matrix::{Contained, Fate, How, MATRIX, Outcome, ROOM, errno};
+use umd_testkit::matrix::{By, Contained, Fate, How, MATRIX, Outcome, ROOM, errno};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_hostile-handler");
 
-/// Long for a handler that answers, short for one that does not.
-const DEADLINE: Duration = Duration::from_millis(400);
+/// For those that hang for ever.
+const SHORT: Duration = Duration::from_millis(400);
+
+/// For those that answer, or end: it never passes, however busy the machine is.
+const LONG: Duration = Duration::from_secs(300);
+
+/// Turns a hang into a failure: less than the deadline, and many times what a busy machine keeps anybody waiting for.
+const HANG_GUARD: Duration = Duration::from_secs(180);
 
 /// Why a behaviour is not for this host, if it is not.
 fn left_out(how: How, expected: &Contained) -> Option<&'static str> {
@@ -41,15 +47,17 @@ fn left_out(how: How, expected: &Contained) -> Option<&'static str> {
 /// A handler, and what it has said so far.
 struct Host {
     handler: Handler,
+    deadline: Duration,
     transfer: Transfer,
     reply: [u8; ROOM],
     last: u32,
 }
 
 impl Host {
-    fn start(name: &str) -> Result<Self, i32> {
+    fn start(name: &str, deadline: Duration) -> Result<Self, i32> {
         let mut host = Self {
             handler: Handler::start(PROGRAM, name),
+            deadline,
             transfer: Transfer::new(Framing::Framed, Instant::ZERO),
             reply: [0; ROOM],
             last: 0,
@@ -95,7 +103,7 @@ impl Host {
     fn pump(&mut self, so: impl Fn(&Transfer) -> bool) {
         let begin = Time::now();
         while !so(&self.transfer) {
-            let left = DEADLINE.saturating_sub(begin.elapsed());
+            let left = self.deadline.saturating_sub(begin.elapsed());
             let wait = left.max(Duration::from_millis(1));
             self.handler.channel.set_read_timeout(Some(wait)).unwrap();
             let mut bytes = [0; 4096];
@@ -136,11 +144,12 @@ impl Host {
         }
     }
 
-    /// The handler is gone, or is found to be of no use, in time.
+    /// The handler is gone, or is found to be of no use, by itself: not because a deadline passed.
     fn dies(&mut self) -> bool {
         let begin = Time::now();
-        self.pump(|transfer| transfer.ended().is_some() || begin.elapsed() > DEADLINE / 2);
-        self.transfer.ended().is_some()
+        self.deadline = LONG;
+        self.pump(|transfer| transfer.ended().is_some());
+        begin.elapsed() < HANG_GUARD
     }
 }
 
@@ -166,7 +175,11 @@ fn what_needs_no_kernel_is_contained() {
         }
         let name = behaviour.name;
         let request = behaviour.how.request().join(" ");
-        let mut host = Host::start(behaviour.how.driver());
+        let deadline = match expected.by {
+            By::AtOnce => LONG,
+            By::Deadline => SHORT,
+        };
+        let mut host = Host::start(behaviour.how.driver(), deadline);
         let got = match &mut host {
             Ok(host) => host.call(request.trim_end().as_bytes()),
             Err(errno) => Err(*errno),
@@ -178,6 +191,7 @@ fn what_needs_no_kernel_is_contained() {
         );
         match (expected.fate, host) {
             (Fate::Lives, Ok(mut host)) => {
+                host.deadline = LONG;
                 assert_eq!(host.call(b"echo next"), Ok(b"next".to_vec()), "{name}");
             }
             (Fate::Lives, Err(_)) => panic!("{name}: it does not live"),

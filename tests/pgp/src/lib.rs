@@ -2,7 +2,9 @@
 //! GnuPG and rpm in directories of their own, which go away with them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::io::Write;
+use std::fs::DirBuilder;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,14 +19,22 @@ pub struct Gpg {
 
 impl Default for Gpg {
     fn default() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        Self { home: directory() }
+    }
+}
+
+/// A directory that nobody had before. The agent's socket is in it, whose name may not be long.
+fn directory() -> PathBuf {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    loop {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        // Its agent has a socket in there, whose name may not be long.
-        let home = PathBuf::from(format!("/tmp/umd-pgp-{}-{number}", std::process::id()));
-        std::fs::create_dir(&home).unwrap();
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(&home, PermissionsExt::from_mode(0o700)).unwrap();
-        Self { home }
+        let path = PathBuf::from(format!("/tmp/umd-pgp-{}-{number}", std::process::id()));
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => return path,
+            // Left by a test that was killed, whose process had the same number.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => panic!("{}: {error}", path.display()),
+        }
     }
 }
 

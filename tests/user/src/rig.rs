@@ -18,11 +18,35 @@ const ALONE: &str = "UMD_TEST_ALONE";
 /// Somebody who owns nothing. Not "nobody", as whom the handlers of root's programs run.
 pub const ORDINARY: u32 = 65_533;
 
-/// The hostile handler, with time for a loaded machine.
+/// A deadline for handlers that are well, which are never to miss it, however busy the machine is: 300 times what is usual. Where a
+/// deadline has to pass, the handler hangs for ever, and has a short one.
+pub const LONG: Duration = Duration::from_secs(300);
+
+/// Ends a wait for what should have come long ago, so that a test fails and does not hang. No time is judged by it: a machine that is
+/// busy may keep any thread waiting for seconds, and this is many of those.
+pub const HANG_GUARD: Duration = Duration::from_secs(180);
+
+/// The driver, with time for a busy machine.
+pub fn patient(builder: umd::Builder<'_>) -> umd::Builder<'_> {
+    builder.deadline(LONG).start_deadline(LONG)
+}
+
+/// The hostile handler.
 pub fn hostile() -> umd::Builder<'static> {
-    Driver::builder("hostile", crate::HOSTILE)
-        .restart(RestartPolicy::unlimited())
-        .deadline(Duration::from_secs(20))
+    patient(Driver::builder("hostile", crate::HOSTILE)).restart(RestartPolicy::unlimited())
+}
+
+/// What is said of a handler's end by whoever was told how it ended. A caller waits 50 ms to hear that, and on a busy machine may
+/// not hear it in time: then another handler is asked.
+pub fn told(mut attempt: impl FnMut() -> umd::Error) -> umd::Error {
+    let begin = Instant::now();
+    loop {
+        let error = attempt();
+        if error.exit().is_some() {
+            return error;
+        }
+        assert!(begin.elapsed() < HANG_GUARD, "nobody was told: {error}");
+    }
 }
 
 /// Asks it in words.
@@ -195,11 +219,17 @@ pub fn adopt_orphans() {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).expect("any process may");
 }
 
-/// Waits until something is so, which it has to be soon.
+/// Is this process waiting: for a handler that has answered, the next request? One that is gone is not.
+pub fn is_asleep(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.contains(") S ")
+}
+
+/// Waits until something is so.
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !is_so() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "not so: {what}");
+        assert!(begin.elapsed() < HANG_GUARD, "not so: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -237,30 +237,6 @@ pub fn mount(kind: &CStr, directory: &CStr, options: &CStr, flags: libc::c_ulong
     assert_eq!(done, 0);
 }
 
-/// Memory in pages of the smallest kind, each of which has been written to.
-pub fn touched_memory(length: usize) -> impl Drop {
-    /// Where it is, and how long.
-    struct Memory(*mut libc::c_void, usize);
-
-    impl Drop for Memory {
-        fn drop(&mut self) {
-            // SAFETY: mapped below, and nobody has a reference to it.
-            unsafe { libc::munmap(self.0, self.1) };
-        }
-    }
-
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: new memory, written to within its bounds.
-    unsafe {
-        let memory = libc::mmap(null_mut(), length, access, flags, -1, 0);
-        assert_ne!(memory, libc::MAP_FAILED);
-        libc::madvise(memory, length, libc::MADV_NOHUGEPAGE);
-        memory.cast::<u8>().write_bytes(1, length);
-        Memory(memory, length)
-    }
-}
-
 /// Takes off what was mounted last.
 pub fn unmount(directory: &CStr) {
     // SAFETY: a string.

@@ -6,7 +6,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use umd::{BuildError, CallFailure, Cause, Driver, Exit, Lockdown, RestartPolicy, Seen};
 use umd_user_tests::rig::{
-    self, again_as_an_ordinary_user, in_namespaces, stopped, stopping, until,
+    self, HANG_GUARD, again_as_an_ordinary_user, hostile, in_namespaces, patient, stopped,
+    stopping, told, until,
 };
 use umd_user_tests::sys::{self, Denied};
 use umd_user_tests::{HOSTILE, SAMPLE, STD};
@@ -16,8 +17,9 @@ fn again_as_an_ordinary_user_() {
     again_as_an_ordinary_user("again_as_an_ordinary_user_");
 }
 
-fn hostile() -> umd::Builder<'static> {
-    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::unlimited())
+/// The handler with the standard library.
+fn words() -> umd::Builder<'static> {
+    patient(Driver::builder("words", STD)).restart(RestartPolicy::unlimited())
 }
 
 fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
@@ -28,7 +30,7 @@ fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
 
 #[test]
 fn the_sample_answers_with_types() {
-    let driver = Driver::builder("sample", SAMPLE).build().unwrap();
+    let driver = patient(Driver::builder("sample", SAMPLE)).build().unwrap();
     for offset in [0, 1, 77, 131_071] {
         let request = Request::new(offset).unwrap();
         assert_eq!(driver.call(&request).unwrap(), offset);
@@ -58,29 +60,38 @@ fn requests_and_replies_of_every_size() {
 
 #[test]
 fn errors_say_what_happened() {
-    let driver = hostile()
-        .deadline(Duration::from_millis(300))
-        .build()
-        .unwrap();
+    let driver = hostile().build().unwrap();
     let fails = |request: &str| ask(&driver, request).expect_err(request);
+    let ends = |request: &str| told(|| fails(request));
 
-    let error = fails("exit 3");
+    let error = ends("exit 3");
     assert_eq!(error.cause(), Cause::Call(CallFailure::ConnectionReset));
     assert_eq!(error.exit(), Some(Exit::Exited(3)));
     assert_eq!(error.request_was_read(), Some(Seen::Read));
     assert_eq!(error.errno(), 104);
 
-    let error = fails("segv");
+    let error = ends("segv");
     assert_eq!(error.exit(), Some(Exit::Signaled(11)));
 
-    let begin = Instant::now();
-    let error = fails("spin");
-    assert_eq!(
-        error.cause(),
-        Cause::Call(CallFailure::TimedOut(Seen::Read))
-    );
-    assert_eq!(error.exit(), Some(Exit::Signaled(9)));
-    assert!(begin.elapsed() >= Duration::from_millis(300));
+    // Whether the handler gets the processor, and so the request, before the deadline passes is not for us to say: sooner or later it does.
+    let mut limit = Duration::from_millis(300);
+    loop {
+        assert_eq!(ask(&driver, "echo warm").unwrap(), "warm");
+        let begin = Instant::now();
+        let error = driver.call_bytes_within(limit, b"spin", &mut [0; 8]);
+        assert!(begin.elapsed() >= limit);
+        let error = error.unwrap_err();
+        let Cause::Call(CallFailure::TimedOut(seen)) = error.cause() else {
+            panic!("{error}");
+        };
+        let exit = error.exit();
+        assert!(matches!(exit, Some(Exit::Signaled(9)) | None), "{exit:?}");
+        if seen == Seen::Read && exit.is_some() {
+            break;
+        }
+        limit *= 2;
+        assert!(limit < HANG_GUARD, "it never reads the request");
+    }
 
     let error = fails("refuse 7");
     assert!(
@@ -101,8 +112,11 @@ fn what_nobody_has_read_is_asked_again() {
     assert_eq!(ask(&driver, "echo again").unwrap(), "again");
     assert_eq!(driver.status().starts, 2);
     // Bytes that nobody asked for.
+    let pid = driver.status().pids[0];
     assert_eq!(ask(&driver, "twice").unwrap(), "twice");
-    std::thread::sleep(Duration::from_millis(100));
+    until("it has said all", || {
+        rig::is_asleep(pid) || !rig::exists(pid)
+    });
     assert_eq!(ask(&driver, "echo again").unwrap(), "again");
     assert_eq!(driver.status().starts, 3);
 }
@@ -143,7 +157,7 @@ fn the_lockdown_is_in_force_and_reported() {
         (Lockdown::Compute, SAMPLE, "compute"),
         (Lockdown::Compute, STD, "compute"),
     ] {
-        let driver = Driver::builder("sample", blob)
+        let driver = patient(Driver::builder("sample", blob))
             .lockdown(lockdown)
             .build()
             .unwrap();
@@ -173,8 +187,8 @@ fn the_lockdown_is_in_force_and_reported() {
 #[test]
 fn under_strict_the_filter_is_there_before_the_first_instruction() {
     // The standard library's start takes calls that strict has not.
-    let driver = Driver::builder("words", STD).build().unwrap();
-    let error = driver.start().unwrap_err();
+    let driver = words().build().unwrap();
+    let error = told(|| driver.start().unwrap_err());
     assert_eq!(error.exit(), Some(Exit::Signaled(31)), "{error}");
     // The host has set it itself, and so can say what is in it; but not of one that a handler sets.
     let calls = |driver: Driver| {
@@ -191,8 +205,10 @@ fn under_strict_the_filter_is_there_before_the_first_instruction() {
 #[test]
 fn a_handler_that_does_not_set_the_filter_that_it_is_sent_does_not_serve() {
     let build = |builder: fn(umd::Builder<'static>) -> umd::Builder<'static>| {
-        let lax = Driver::builder("hostile-lax", HOSTILE).restart(RestartPolicy::unlimited());
-        builder(lax).build().unwrap()
+        let lax = patient(Driver::builder("hostile-lax", HOSTILE));
+        builder(lax.restart(RestartPolicy::unlimited()))
+            .build()
+            .unwrap()
     };
     for driver in [
         build(|lax| lax.lockdown(Lockdown::Compute)),
@@ -200,13 +216,12 @@ fn a_handler_that_does_not_set_the_filter_that_it_is_sent_does_not_serve() {
         build(umd::Builder::diagnose),
     ] {
         // It takes the filter for a request and ends; sooner or later it is looked at before.
-        let seen = (0..100).any(|_| {
+        until("somebody has looked", || {
             driver.restart();
             let errno = ask(&driver, "echo x").unwrap_err().errno();
             assert!([1, 111].contains(&errno), "{errno}");
             errno == 1
         });
-        assert!(seen, "nobody has looked");
     }
 }
 
@@ -219,8 +234,7 @@ fn before_its_filter_a_handler_is_under_all_else() {
         "hostile-file",
         "hostile-ring",
     ] {
-        let driver = Driver::builder(name, HOSTILE)
-            .deadline(Duration::from_secs(20))
+        let driver = patient(Driver::builder(name, HOSTILE))
             .diagnose()
             .build()
             .unwrap();
@@ -230,10 +244,7 @@ fn before_its_filter_a_handler_is_under_all_else() {
 
 #[test]
 fn a_handler_with_the_standard_library_has_a_heap_and_nothing_else() {
-    let driver = Driver::builder("words", STD)
-        .lockdown(Lockdown::Compute)
-        .build()
-        .unwrap();
+    let driver = words().lockdown(Lockdown::Compute).build().unwrap();
     assert_eq!(ask(&driver, "count a b a").unwrap(), "a=2 b=1");
     assert_eq!(ask(&driver, "clock ").unwrap(), "true");
     assert_eq!(
@@ -244,9 +255,9 @@ fn a_handler_with_the_standard_library_has_a_heap_and_nothing_else() {
         ask(&driver, "open /etc/passwd").unwrap(),
         "Err(PermissionDenied)"
     );
-    let error = ask(&driver, "thread x").unwrap_err();
+    let error = told(|| ask(&driver, "thread x").unwrap_err());
     assert_eq!(error.exit(), Some(Exit::Signaled(31)), "{error}");
-    let error = ask(&driver, "panic x").unwrap_err();
+    let error = told(|| ask(&driver, "panic x").unwrap_err());
     assert_eq!(error.exit(), Some(Exit::Exited(101)));
 }
 
@@ -269,7 +280,7 @@ fn namespaces_are_its_own_where_asked_for() {
             assert_ne!(its, ours, "{kind}");
         }
     }
-    let error = ask(&driver, "exit 3").unwrap_err();
+    let error = told(|| ask(&driver, "exit 3").unwrap_err());
     assert_eq!(error.exit(), Some(Exit::Exited(3)));
 }
 
@@ -305,8 +316,8 @@ fn its_control_group_is_the_one_that_was_asked_for() {
         std::fs::write(group.join("cgroup.freeze"), "0").unwrap();
         assert_eq!(ask(&driver, "echo x").unwrap(), "x");
         drop(driver);
-        // Whoever is left would be in it.
-        std::fs::remove_dir(&group).unwrap();
+        // Whoever is left would be in it. Newer kernels take a process out when its end has been told already.
+        until("nobody is in it", || std::fs::remove_dir(&group).is_ok());
 
         // An older way of making processes has no place for it.
         std::fs::create_dir(&group).unwrap();
@@ -315,7 +326,7 @@ fn its_control_group_is_the_one_that_was_asked_for() {
         assert_eq!(ask(&driver, "echo x").unwrap(), "x");
         let state = driver.report().unwrap().state(umd::Mechanism::Cgroup);
         assert_eq!(state, umd::State::Missing(umd::Why::NotSupported));
-        std::fs::remove_dir(&group).unwrap();
+        until("nobody is in it", || std::fs::remove_dir(&group).is_ok());
     });
 }
 
@@ -324,7 +335,7 @@ fn who_asks_is_told_which_call_was_denied() {
     for lockdown in [Lockdown::Strict, Lockdown::Custom(umd::Syscalls::NONE)] {
         let driver = hostile().lockdown(lockdown).diagnose().build().unwrap();
         assert_eq!(ask(&driver, "echo x").unwrap(), "x");
-        let error = ask(&driver, "syscall").unwrap_err();
+        let error = told(|| ask(&driver, "syscall").unwrap_err());
         assert_eq!(error.cause(), Cause::Call(CallFailure::ConnectionReset));
         assert_eq!(error.exit(), Some(Exit::Exited(159)));
         let denied = error
@@ -335,7 +346,7 @@ fn who_asks_is_told_which_call_was_denied() {
         assert_eq!(ask(&driver, "echo x").unwrap(), "x");
     }
     // A standard library wants memory.
-    let driver = Driver::builder("words", STD).diagnose().build().unwrap();
+    let driver = words().diagnose().build().unwrap();
     let error = ask(&driver, "fill 8").unwrap_err();
     let denied = error.denied().map(|denied| denied.name());
     assert_eq!(denied, Some("mmap"), "{error}");
@@ -362,15 +373,12 @@ fn all_that_can_be_matched_has_a_name() {
     assert_eq!(errno, umd::Errno::EMFILE);
     let restart = RestartPolicy {
         budget: 1,
-        window: Duration::from_secs(30),
+        window: Duration::from_secs(3_600),
         backoff: Duration::from_millis(1),
         ..RestartPolicy::default()
     };
     assert_eq!(restart.backoff_max, Duration::from_secs(5));
-    let driver = Driver::builder("hostile", HOSTILE)
-        .restart(restart)
-        .build()
-        .unwrap();
+    let driver = hostile().restart(restart).build().unwrap();
     for _ in 0..2 {
         ask(&driver, "exit 3").unwrap_err();
     }

@@ -4,18 +4,19 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use umd::{CallFailure, Cause, Driver, Exit, RestartPolicy};
 use umd_user_tests::SAMPLE;
 use umd_user_tests::rig::{
-    self, again_as_an_ordinary_user, ask, by_itself, children, descriptors, exists, go_on, hostile,
-    is_alone, stopped, stopping, until,
+    self, HANG_GUARD, again_as_an_ordinary_user, ask, by_itself, children, descriptors, exists,
+    go_on, hostile, is_alone, patient, stopped, stopping, told, until,
 };
 use umd_user_tests::sys::{self, Action, Thread};
 
@@ -39,6 +40,35 @@ fn crash(driver: &Driver) -> Option<Exit> {
 fn dies(driver: &Driver) {
     let exit = crash(driver);
     assert!(matches!(exit, Some(Exit::Exited(7)) | None), "{exit:?}");
+}
+
+/// Counts what the program has allocated and not given back: what it holds is known to the byte, which the kernel, that counts pages
+/// and adds them up now and then, does not tell.
+struct Counting;
+
+static ALLOCATED: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: what the system's does, unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's word.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        ALLOCATED.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's word.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Bytes.
+fn allocated() -> usize {
+    ALLOCATED.load(Ordering::Relaxed)
 }
 
 /// What must not grow.
@@ -94,25 +124,33 @@ fn ten_thousand_calls_and_a_thousand_crashes() {
             });
         };
         round(1_000, 200);
-        let (before, memory) = (Held::now(), rig::status("VmRSS"));
+        let (before, memory) = (Held::now(), allocated());
         let begin = Instant::now();
         round(10_000, 1_000);
-        let (after, now) = (Held::now(), rig::status("VmRSS"));
-        println!(
-            "# 10,000 calls, 1,000 crashes, 100 drivers: {:?}, {before:?}, {memory} KiB, then {now} KiB",
-            begin.elapsed()
-        );
-        // The allocator may keep a heap a thread.
-        assert!(
-            after.mappings <= before.mappings + 8,
-            "{before:?} {after:?}"
-        );
+        // What ended last may be about to be let go.
         let same = |held: Held| Held {
             mappings: 0,
             ..held
         };
-        assert_eq!(same(before), same(after));
-        assert!(now <= memory + 512, "{memory} KiB, then {now} KiB");
+        let mut after = Held::now();
+        until("as many are there as before", || {
+            after = Held::now();
+            same(before) == same(after)
+        });
+        // The allocator may keep a heap, of two mappings, for each of the five threads.
+        assert!(
+            after.mappings <= before.mappings + 10,
+            "{before:?} {after:?}"
+        );
+        // There were 1,500 starts: what each leaves behind would be many times as much. Tables and lists may have grown, and text that is
+        // about to be printed counts.
+        let most = memory + 64 * 1024;
+        until("no more memory is held than before", || allocated() <= most);
+        println!(
+            "# 10,000 calls, 1,000 crashes, 100 drivers: {:?}, {before:?}, {memory} bytes, then {}",
+            begin.elapsed(),
+            allocated()
+        );
         drop((plain, spare));
         assert!(children().is_empty());
     });
@@ -159,13 +197,18 @@ fn signals_at_any_time() {
                 });
             }
             let callers: Vec<Thread> = ready.iter().take(3).collect();
+            // At least for three seconds, and for as long as it takes on a busy machine. A caller that fails ends the test.
             let begin = Instant::now();
-            while begin.elapsed() < Duration::from_secs(3) {
+            let enough = || sys::signals() > 1_000 && driver.status().starts > 20;
+            while begin.elapsed() < Duration::from_secs(3) || !enough() {
                 for caller in &callers {
                     caller.signal(libc::SIGUSR1);
                     caller.signal(libc::SIGUSR2);
                 }
                 thread::sleep(Duration::from_micros(50));
+                if begin.elapsed() > HANG_GUARD {
+                    break;
+                }
             }
             over.store(true, Ordering::Relaxed);
         });
@@ -185,14 +228,16 @@ fn with_sigchld_ignored_nobody_knows_the_status() {
     by_itself("with_sigchld_ignored_nobody_knows_the_status", || {
         sys::on_signal(libc::SIGCHLD, Action::Ignore);
         let driver = hostile().spares(1).build().unwrap();
+        let mut rounds = 0;
         let mut unknown = 0;
-        for _ in 0..50 {
+        until("somebody was told that it is not known", || {
             echo(&driver);
             let exit = crash(&driver);
             assert!(matches!(exit, Some(Exit::Unknown) | None), "{exit:?}");
             unknown += usize::from(exit.is_some());
-        }
-        assert!(unknown > 0);
+            rounds += 1;
+            rounds >= 50 && unknown > 0
+        });
         let limit = Duration::from_millis(50);
         let error = driver.call_bytes_within(limit, b"spin", &mut [0; 8]);
         assert_eq!(error.unwrap_err().errno(), libc::ETIMEDOUT);
@@ -220,8 +265,9 @@ fn a_program_that_reaps_all_its_children() {
             }
         });
         let driver = hostile().build().unwrap();
-        let mut unknown = 0;
-        for _ in 0..200 {
+        let (mut rounds, mut unknown) = (0, 0);
+        // Who comes first is not for us to say: both do, sooner or later.
+        until("the program came first", || {
             echo(&driver);
             match crash(&driver) {
                 Some(Exit::Unknown) => unknown += 1,
@@ -229,16 +275,18 @@ fn a_program_that_reaps_all_its_children() {
                 Some(Exit::Exited(7)) | None => {}
                 other => panic!("{other:?}"),
             }
-        }
+            rounds += 1;
+            rounds >= 200 && unknown > 0
+        });
         let others = reaped.1.try_iter().count();
-        println!("# reaped by the program: {others} of 200, unknown to umd: {unknown}");
-        assert!(unknown > 0);
+        println!("# reaped by the program: {others} of {rounds}, unknown to umd: {unknown}");
         let limit = Duration::from_millis(50);
         let error = driver.call_bytes_within(limit, b"spin", &mut [0; 8]);
         assert_eq!(error.unwrap_err().errno(), libc::ETIMEDOUT);
         echo(&driver);
         drop(driver);
-        assert!(children().is_empty());
+        // The program may have asked, and its answer be on the way.
+        until("all are reaped", || children().is_empty());
     });
 }
 
@@ -276,6 +324,8 @@ fn spares_that_cannot_be_made_cost_little_and_come_when_they_can() {
         setrlimit(Resource::Nofile, limits).unwrap();
         until("two handlers again", both);
         println!("# without descriptors: {busy:?} of {took:?}");
+        // Processor time, which a busy machine gives less of and not more. Tries that follow each other at once take all of a processor,
+        // or half of it where two others want it as well; as it is, a hundredth.
         assert!(busy < took / 4, "{busy:?} of {took:?}");
     });
 }
@@ -315,7 +365,9 @@ fn an_answer_brings_the_spares_back_whose_deaths_it_forgives() {
 fn a_program_that_is_killed_takes_its_handlers_along() {
     const TEST: &str = "a_program_that_is_killed_takes_its_handlers_along";
     if is_alone(TEST) {
-        let driver = hostile().workers(2).build().unwrap();
+        // It is killed before that passes.
+        let for_ever = Duration::from_secs(3_600);
+        let driver = hostile().workers(2).deadline(for_ever).build().unwrap();
         thread::scope(|scope| {
             let spin = || drop(ask(&driver, "spin"));
             scope.spawn(spin);
@@ -361,8 +413,9 @@ fn a_fork_has_no_part_in_the_drivers() {
             driver.restart();
             driver.shutdown();
             let own = hostile().spares(1).build().unwrap();
+            let segv = || ask(&own, "segv").expect_err("it ends");
             let answered = ask(&own, "echo own").is_ok_and(|reply| reply == "own")
-                && ask(&own, "segv").is_err_and(|error| error.exit() == Some(Exit::Signaled(11)))
+                && told(segv).exit() == Some(Exit::Signaled(11))
                 && ask(&own, "echo own").is_ok();
             let twice = sys::in_a_copy(|| {
                 ask(&own, "echo x").is_err_and(forked)
@@ -407,7 +460,7 @@ fn a_fork_while_another_thread_builds_the_first_driver() {
                         let later = Instant::now() + Duration::from_micros(round * 5);
                         while Instant::now() < later {}
                         let good = sys::in_a_copy(|| {
-                            sys::die_in(20);
+                            sys::die_in(HANG_GUARD.as_secs() as u32);
                             let driver = hostile().build().unwrap();
                             ask(&driver, "echo x").is_ok()
                         });
@@ -457,17 +510,15 @@ fn drivers_from_many_threads_at_once() {
                         echo(&driver);
                         dies(&driver);
                         echo(&driver);
-                        let sample = Driver::builder("sample", SAMPLE)
-                            .deadline(Duration::from_secs(20))
-                            .build()
-                            .unwrap();
+                        let sample = patient(Driver::builder("sample", SAMPLE));
+                        let sample = sample.build().unwrap();
                         let request = sample_proto::Request::new(number).unwrap();
                         assert_eq!(sample.call(&request).unwrap(), number);
                     }
                 });
             }
         });
-        assert!(children().is_empty());
+        until("no child is left", || children().is_empty());
         // The bell and the events of the two threads.
         until("nothing is open but these", || descriptors() <= before + 2);
     });
@@ -491,10 +542,9 @@ fn callers_are_served_in_turn_and_turned_away_past_the_bound() {
             until("it waits", || caller.is_asleep());
             until("the first is served", || stopped(driver).len() == 1);
         }
-        let begin = Instant::now();
+        // While all of them are kept waiting: it does not wait for them.
         let error = ask(&driver, "echo x").unwrap_err();
         assert_eq!(error.cause(), Cause::Call(CallFailure::Busy));
-        assert!(begin.elapsed() < Duration::from_secs(5));
         for number in 0..=WAITING {
             until("the next is served", || stopped(&driver).len() == 1);
             go_on(stopped(&driver)[0]);
@@ -530,5 +580,5 @@ fn workers_work_side_by_side() {
             });
         }
     });
-    assert_eq!(driver.status().exits, 10);
+    until("the last end was noticed", || driver.status().exits == 10);
 }

@@ -5,18 +5,17 @@ use sample_proto::Request;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
-use umd::{CallFailure, Cause, Driver, Exit, RestartPolicy};
-use umd_user_tests::rig::{self, again_as_an_ordinary_user, go_on, stopped, stopping, until};
+use umd::{CallFailure, Cause, Driver, Exit};
+use umd_user_tests::rig::{
+    self, HANG_GUARD, again_as_an_ordinary_user, by_itself, go_on, hostile, patient, stopped,
+    stopping, until,
+};
 use umd_user_tests::sys::Thread;
 use umd_user_tests::{HOSTILE, SAMPLE};
 
 #[test]
 fn again_as_an_ordinary_user_() {
     again_as_an_ordinary_user("again_as_an_ordinary_user_");
-}
-
-fn hostile() -> umd::Builder<'static> {
-    Driver::builder("hostile", HOSTILE).restart(RestartPolicy::unlimited())
 }
 
 async fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
@@ -28,60 +27,72 @@ async fn ask(driver: &Driver, request: &str) -> Result<String, umd::Error> {
 
 #[tokio::test]
 async fn the_sample_answers_with_types() {
-    let driver = Driver::builder("sample", SAMPLE).build().unwrap();
+    let driver = patient(Driver::builder("sample", SAMPLE)).build().unwrap();
     driver.start_async().await.unwrap();
     assert_eq!(driver.status().starts, 1);
     let request = Request::new(77).unwrap();
     assert_eq!(driver.call_async(&request).await.unwrap(), 77);
 }
 
-#[tokio::test]
-async fn one_thread_serves_many_callers() {
-    let driver = hostile()
-        .workers(4)
-        .deadline(Duration::from_secs(20))
-        .build()
-        .unwrap();
-    let driver = Arc::new(driver);
+/// In a process of its own, since the threads of other tests come and go.
+#[test]
+fn one_thread_serves_many_callers() {
+    by_itself("one_thread_serves_many_callers", || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        runtime.block_on(many_callers());
+    });
+}
+
+async fn many_callers() {
+    let driver = Arc::new(hostile().workers(4).build().unwrap());
+    // With umd's own.
+    ask(&driver, "echo warm").await.unwrap();
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let before = threads();
     let calls: Vec<_> = (0..60)
         .map(|number| {
             let driver = driver.clone();
-            tokio::spawn(async move { ask(&driver, &format!("echo {number}")).await })
+            tokio::spawn(async move {
+                let reply = ask(&driver, &format!("echo {number}")).await;
+                assert_eq!(threads(), before);
+                reply
+            })
         })
         .collect();
-    assert_eq!(threads(), before);
     for (number, call) in calls.into_iter().enumerate() {
         assert_eq!(call.await.unwrap().unwrap(), number.to_string());
     }
-    assert_eq!(driver.status().replies, 60);
+    assert_eq!(driver.status().replies, 61);
     assert!(driver.status().starts <= 4);
 }
 
 #[tokio::test]
 async fn workers_work_side_by_side() {
-    let driver = hostile()
-        .workers(2)
-        .deadline(Duration::from_millis(400))
-        .build()
-        .unwrap();
+    const LIMIT: Duration = Duration::from_millis(400);
+    let driver = hostile().workers(2).build().unwrap();
     ask(&driver, "echo warm").await.unwrap();
     let begin = Instant::now();
-    let (hung, answered) = tokio::join!(ask(&driver, "spin"), ask(&driver, "echo x"));
+    let mut reply = [0; 8];
+    let (hung, answered) = tokio::join!(
+        driver.call_bytes_within_async(LIMIT, b"spin", &mut reply),
+        ask(&driver, "echo x")
+    );
     assert_eq!(answered.unwrap(), "x");
     let error = hung.unwrap_err();
     assert!(matches!(
         error.cause(),
         Cause::Call(CallFailure::TimedOut(_))
     ));
-    assert_eq!(error.exit(), Some(Exit::Signaled(9)));
-    assert!(begin.elapsed() >= Duration::from_millis(400));
+    // Nobody may know in time how it ended.
+    let exit = error.exit();
+    assert!(matches!(exit, Some(Exit::Signaled(9)) | None), "{exit:?}");
+    assert!(begin.elapsed() >= LIMIT);
 }
 
 #[tokio::test]
 async fn great_requests_and_replies() {
-    let driver = hostile().deadline(Duration::from_secs(20)).build().unwrap();
+    let driver = hostile().build().unwrap();
     let text = "x".repeat(250_000);
     assert_eq!(ask(&driver, &format!("echo {text}")).await.unwrap(), text);
     let filled = ask(&driver, "fill 262144").await.unwrap();
@@ -92,9 +103,17 @@ async fn great_requests_and_replies() {
 #[tokio::test]
 async fn errors_are_those_of_callers_that_block() {
     let driver = hostile().build().unwrap();
-    let error = ask(&driver, "exit 3").await.unwrap_err();
-    assert_eq!(error.cause(), Cause::Call(CallFailure::ConnectionReset));
-    assert_eq!(error.exit(), Some(Exit::Exited(3)));
+    let begin = Instant::now();
+    // Again where nobody knows in time how it ended.
+    let exit = loop {
+        let error = ask(&driver, "exit 3").await.unwrap_err();
+        assert_eq!(error.cause(), Cause::Call(CallFailure::ConnectionReset));
+        if let Some(exit) = error.exit() {
+            break exit;
+        }
+        assert!(begin.elapsed() < HANG_GUARD, "nobody was told");
+    };
+    assert_eq!(exit, Exit::Exited(3));
     let error = ask(&driver, "wrong-id").await.unwrap_err();
     assert_eq!(error.errno(), 74);
     assert_eq!(ask(&driver, "echo on").await.unwrap(), "on");
@@ -102,24 +121,29 @@ async fn errors_are_those_of_callers_that_block() {
 
 #[tokio::test]
 async fn who_goes_away_leaves_nothing() {
-    let driver = hostile().deadline(Duration::from_secs(30)).build().unwrap();
+    let driver = stopping().build().unwrap();
     ask(&driver, "echo warm").await.unwrap();
     let old = driver.status().pids;
     // In the middle of an exchange, with another who waits for the same worker.
-    let hung = tokio::time::timeout(Duration::from_millis(100), ask(&driver, "spin"));
-    let behind = tokio::time::timeout(Duration::from_millis(50), ask(&driver, "echo y"));
-    let (hung, behind) = tokio::join!(hung, behind);
-    assert!(hung.is_err() && behind.is_err());
-    let begin = Instant::now();
-    assert_eq!(ask(&driver, "echo next").await.unwrap(), "next");
-    assert!(begin.elapsed() < Duration::from_secs(10));
-    assert_ne!(driver.status().pids, old);
-    let gone = |pid: &u32| !std::path::Path::new(&format!("/proc/{pid}")).exists();
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while !old.iter().all(gone) {
-        assert!(Instant::now() < deadline, "{old:?} lives on");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    let in_the_middle = async {
+        let begin = Instant::now();
+        while stopped(&driver).is_empty() {
+            assert!(begin.elapsed() < HANG_GUARD, "it never has the request");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        hung = ask(&driver, "try stop") => panic!("{hung:?}"),
+        behind = ask(&driver, "echo y") => panic!("{behind:?}"),
+        () = in_the_middle => {}
     }
+    // Nobody waits for the one that is stopped.
+    assert_eq!(ask(&driver, "echo next").await.unwrap(), "next");
+    assert_ne!(driver.status().pids, old);
+    until("the old one is gone", || {
+        !old.iter().any(|pid| rig::exists(*pid))
+    });
     // In the middle of a start.
     driver.restart();
     let started = tokio::time::timeout(Duration::from_micros(50), driver.start_async());
@@ -131,7 +155,7 @@ async fn who_goes_away_leaves_nothing() {
 #[tokio::test]
 async fn a_driver_that_goes_away_leaves_no_start_behind() {
     for round in 0..60 {
-        let leaver = Driver::builder("test-leaver", HOSTILE);
+        let leaver = patient(Driver::builder("test-leaver", HOSTILE));
         let driver = leaver.spares(round % 2).build().unwrap();
         let started = tokio::time::timeout(
             Duration::from_micros(20 * round as u64),
@@ -167,14 +191,12 @@ async fn a_driver_that_goes_away_leaves_no_start_behind() {
 
 #[tokio::test]
 async fn past_the_queue_it_is_busy() {
-    let driver = hostile()
-        .queue_max(2)
-        .deadline(Duration::from_millis(500))
-        .build()
-        .unwrap();
+    let driver = hostile().queue_max(2).build().unwrap();
     ask(&driver, "echo warm").await.unwrap();
+    let limit = Duration::from_millis(500);
+    let mut reply = [0; 8];
     let (a, b, c, d) = tokio::join!(
-        ask(&driver, "spin"),
+        driver.call_bytes_within_async(limit, b"spin", &mut reply),
         ask(&driver, "echo b"),
         ask(&driver, "echo c"),
         ask(&driver, "echo d"),
@@ -182,12 +204,7 @@ async fn past_the_queue_it_is_busy() {
     assert!(a.is_err());
     let busy = d.unwrap_err();
     assert_eq!(busy.cause(), Cause::Call(CallFailure::Busy));
-    // Those who waited have the same deadline as the one before them: an answer, or none in time.
-    for waited in [b, c] {
-        if let Err(error) = waited {
-            assert_eq!(error.errno(), 110, "{error}");
-        }
-    }
+    assert_eq!((b.unwrap(), c.unwrap()), ("b".into(), "c".into()));
 }
 
 /// A place in the queue has been that of a caller who waited without a thread, and went away, when one comes who sleeps.

@@ -6,12 +6,11 @@
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 use std::os::fd::AsRawFd as _;
 use std::process::Command;
-use std::time::Duration;
 use umd::{BuildError, Driver, Exit, Lockdown, Mechanism, Property, State, Why};
 use umd_user_tests::STD;
 use umd_user_tests::rig::{
     ORDINARY, again_as_an_ordinary_user, ask, by_itself, children, hostile, in_namespaces,
-    is_alone, is_root,
+    is_alone, is_root, patient, until,
 };
 use umd_user_tests::sys::{self, Denied};
 
@@ -55,11 +54,11 @@ fn works_under(calls: &[(libc::c_long, Denied)]) -> umd::Report {
     assert_eq!(report.state(Mechanism::Seccomp), State::InForce);
     assert_eq!(line(report.pid, "Seccomp:"), "2");
     assert_eq!(line(report.pid, "Seccomp_filters:"), "2");
-    let std = Driver::builder("words", STD).lockdown(Lockdown::Compute);
-    let std = std.deadline(Duration::from_secs(20)).build().unwrap();
+    let std = patient(Driver::builder("words", STD)).lockdown(Lockdown::Compute);
+    let std = std.build().unwrap();
     assert_eq!(ask(&std, "count a b a").as_deref(), Ok("a=2 b=1"));
     drop((driver, std));
-    assert!(children().is_empty());
+    until("no child is left", || children().is_empty());
     report
 }
 

@@ -5,20 +5,16 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A directory that goes with the test.
-pub struct Home(PathBuf);
+/// A directory that goes with the test, and what time it is for its gpg.
+pub struct Home(PathBuf, AtomicU32);
+
+/// When gpg is asked for the first time. Each time after that is a second later: what comes first when is not left to the clock, which may
+/// be set while a test runs.
+const BEGIN: u32 = 1_700_000_000;
 
 impl Home {
     pub fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        // The agent's socket is in it, so its path has to be short.
-        let name = format!("umd-pgp-{}-{number}", std::process::id());
-        let home = Self(std::env::temp_dir().join(name));
-        let mut make = std::fs::DirBuilder::new();
-        std::os::unix::fs::DirBuilderExt::mode(&mut make, 0o700);
-        make.create(&home.0).unwrap();
-        home
+        Self(directory(), AtomicU32::new(BEGIN))
     }
 
     pub fn write(&self, name: &str, bytes: &[u8]) {
@@ -38,6 +34,14 @@ impl Home {
         command
     }
 
+    /// gpg, a second later than before.
+    fn command_of_gpg(&self) -> Command {
+        let now = self.1.fetch_add(1, Ordering::Relaxed);
+        let mut command = self.command("gpg");
+        command.arg(format!("--faked-system-time={now}!"));
+        command
+    }
+
     /// What gpg writes to its output; it has to succeed.
     pub fn gpg(&self, arguments: &[&str]) -> Vec<u8> {
         let always = [
@@ -48,7 +52,7 @@ impl Home {
             "--trust-model",
             "always",
         ];
-        let mut command = self.command("gpg");
+        let mut command = self.command_of_gpg();
         let output = command.args(always).args(arguments).output();
         succeeded(output.expect("gpg is there"), arguments)
     }
@@ -57,7 +61,7 @@ impl Home {
     pub fn edit(&self, key: &str, input: &str) {
         self.write("typed", input.as_bytes());
         let typed = std::fs::File::open(self.0.join("typed")).unwrap();
-        let mut command = self.command("gpg");
+        let mut command = self.command_of_gpg();
         command.args([
             "--no-tty",
             "--quiet",
@@ -97,11 +101,29 @@ impl Home {
     /// `gpg --list-packets`
     pub fn list(&self, input: &[u8]) -> String {
         self.write("listed", input);
-        let mut command = self.command("gpg");
+        let mut command = self.command_of_gpg();
         command.args(["--batch", "--no-tty", "--list-packets", "listed"]);
         // It fails where it has no key to check a signature, and lists all the same.
         let output = command.output().expect("gpg is there");
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}
+
+/// One that nobody had before. The agent's socket is in it, so its path has to be short.
+fn directory() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("umd-pgp-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let mut make = std::fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(&mut make, 0o700);
+        match make.create(&path) {
+            Ok(()) => return path,
+            // Left by a test that was killed, whose process had the same number.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => panic!("{}: {error}", path.display()),
+        }
     }
 }
 
