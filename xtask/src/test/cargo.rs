@@ -22,9 +22,9 @@ const SILENCE: Duration = Duration::from_secs(1_200);
 const LAST_LINES: usize = 40;
 
 /// Has cargo compile the workspace's own packages by clippy, which is the compiler and lints besides. So what is linted
-/// and what is tested is built once.
+/// and what is tested is built once. By an option and not by the environment, which tests that run cargo would inherit.
 fn by_clippy(cargo: &mut Command) -> &mut Command {
-    cargo.env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver")
+    cargo.args(["--config", "build.rustc-workspace-wrapper='clippy-driver'"])
 }
 
 /// Runs a command of cargo's that builds. Fails where the compiler or clippy says anything.
@@ -57,8 +57,8 @@ fn last_of(lines: &[String]) -> String {
 
 /// Runs all tests of the workspace. Fails where cargo does and no point says why.
 pub(crate) fn test(mut cargo: Command, report: &Report) -> Result<()> {
+    cargo.arg("test");
     by_clippy(&mut cargo).args([
-        "test",
         "--workspace",
         "--no-fail-fast",
         "--message-format=json-render-diagnostics",
@@ -452,11 +452,11 @@ mod tests {
         assert_eq!(message(line).as_deref(), Some("warning: unused\n --> x.rs"));
         assert_eq!(message(ARTIFACTS[0]), None);
         let mut shell = Command::new("sh");
-        shell.args(["-c", "echo error: no such package >&2; exit 101", "sh"]);
+        shell.args(["-c", "echo error: no such package >&2; exit 101"]);
         let error = lint(shell).expect_err("it failed").to_string();
         assert!(error.contains("no such package"), "{error}");
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("printf '%s\\n' '{line}'"), "sh"]);
+        shell.args(["-c", &format!("printf '%s\\n' '{line}'")]);
         let error = lint(shell).expect_err("there is a warning").to_string();
         assert_eq!(error, "warning: unused\n --> x.rs");
     }
