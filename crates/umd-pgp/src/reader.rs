@@ -13,6 +13,10 @@ use umd::{CallFailure, Cause, Driver};
 
 static HANDLER: &[u8] = umd::include_handler!("pgp-handler");
 
+/// When a handler counts as hanging. The longest input takes it a second of a processor's time, which it may have to wait for where others
+/// want that as well.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 pub(crate) struct Reader {
     handler: Driver,
     /// In tests, one who lies in its place.
@@ -27,7 +31,8 @@ impl Reader {
     pub(crate) fn new() -> Result<Self, Error> {
         let handler = Driver::builder("pgp", HANDLER)
             .request_max(REQUEST_MAX)
-            .deadline(Duration::from_secs(10))
+            .deadline(PATIENCE)
+            .start_deadline(PATIENCE)
             .build()?;
         Ok(Self {
             handler,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Calls without threads: on one thread, all of them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use sample_proto::Request;
 use std::sync::{Arc, mpsc};

@@ -425,7 +425,9 @@ fn sysfs(context: &Context) -> Result<()> {
 fn rounds(context: &Context) -> Result<()> {
     let api = Api::open()?;
     api.good("name 0 c-rounds")?;
-    leaks::nothing_grows(50, context.rounds(250, 950), |count| {
-        api.good(&format!("rounds 0 {count}")).map(drop)
-    })
+    leaks::nothing_grows(
+        leaks::WARM_UP,
+        context.rounds(leaks::ROUNDS, 950),
+        |count| api.good(&format!("rounds 0 {count}")).map(drop),
+    )
 }
