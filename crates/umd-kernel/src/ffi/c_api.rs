@@ -5,6 +5,7 @@ use super::abi::{HealthCheckFn, Options};
 use super::exports::{HealthCheck, confined, or_default};
 use super::memory::Arc;
 use super::{bytes, bytes_mut, negative};
+use crate::host::loader::Going;
 use crate::host::process::Process;
 use crate::host::{c_api, lease, loader, registry};
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -202,8 +203,12 @@ unsafe extern "C" fn umd_rs_module_came(name: NonNull<c_char>) {
 /// `name` is terminated.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn umd_rs_module_goes(name: NonNull<c_char>, has_let_go: bool) {
+    let how_far = match has_let_go {
+        false => Going::Begins,
+        true => Going::HasLetGo,
+    };
     // SAFETY: by this function's contract.
-    c_api::module_goes(unsafe { CStr::from_ptr(name.as_ptr()) }, has_let_go);
+    c_api::module_goes(unsafe { CStr::from_ptr(name.as_ptr()) }, how_far);
 }
 
 /// modprobe has ended for the module of this name.

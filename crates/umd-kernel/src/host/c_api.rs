@@ -3,7 +3,7 @@
 //! which knows the structures of the callers; here a blob is known by its mount, which they keep for us.
 
 use super::driver::{Definition, Driver, Keeper, Registration};
-use super::loader::{self, ModuleName};
+use super::loader::{self, Going, ModuleName};
 use super::process::Process;
 use super::registry::Registry;
 use crate::ffi::exports::HealthCheck;
@@ -207,9 +207,9 @@ pub fn module_came(name: &CStr) {
 }
 
 /// This module is about to take its managed driver away, or has done so.
-pub fn module_goes(name: &CStr, has_let_go: bool) {
+pub fn module_goes(name: &CStr, how_far: Going) {
     if let Ok(name) = ModuleName::new(name) {
-        loader::goes(&name, has_let_go);
+        loader::goes(&name, how_far);
     }
 }
 

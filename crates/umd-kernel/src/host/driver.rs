@@ -4,7 +4,7 @@
 //! [`umd_core::exchange`] is the journey; here is what it needs of the kernel.
 
 use super::lease::Lease;
-use super::loader::{self, ModuleName};
+use super::loader::{self, Going, ModuleName};
 use super::process::Process;
 use super::registry;
 use crate::ffi::exports::HealthCheck;
@@ -295,16 +295,16 @@ impl Driver {
     /// Takes the image away, as [`recall`](Self::recall) does, and waits for the handler's death. Context: may
     /// sleep.
     pub fn withdraw(&self) {
-        let goes = |has_let_go| {
+        let goes = |how_far| {
             if let Some(loader) = &self.loader {
-                loader::goes(loader, has_let_go);
+                loader::goes(loader, how_far);
             }
         };
-        goes(false);
+        goes(Going::Begins);
         self.recall();
         let until = wait::now().after(UNLOAD_LIMIT);
         self.listen(until, || self.is_lifeless());
-        goes(true);
+        goes(Going::HasLetGo);
     }
 
     /// Takes the image away. Calls that have a worker may end within the deadline, then they are aborted and

@@ -140,12 +140,20 @@ pub fn came(name: &ModuleName) {
     });
 }
 
-/// This module goes, and may be wanted again meanwhile. It is about to let go of what it had brought, which takes as long as
-/// it takes, or has done so.
-pub fn goes(name: &ModuleName, has_let_go: bool) {
-    let until = match has_let_go {
-        true => wait::now().after(GOING),
-        false => Instant::NEVER,
+/// How far a module is that takes away what it had brought.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Going {
+    /// It is about to let go of it, which takes as long as it takes.
+    Begins,
+    /// It has let go of it, and the kernel forgets the module in a moment.
+    HasLetGo,
+}
+
+/// This module goes, and may be wanted again meanwhile.
+pub fn goes(name: &ModuleName, how_far: Going) {
+    let until = match how_far {
+        Going::Begins => Instant::NEVER,
+        Going::HasLetGo => wait::now().after(GOING),
     };
     change(name, |entry| entry.going = until);
 }
@@ -238,22 +246,24 @@ impl Loaders {
         deadline: Instant,
         is_loaded: &impl Fn() -> bool,
     ) -> Result<(), Error> {
-        let mut attempts = 0;
-        loop {
+        for attempt in 1_usize.. {
+            if wait::now() >= deadline {
+                return Err(Error::TimedOut(Seen::Unread));
+            }
             self.change(name, |entry| entry.running = true);
             let result = kmod::request(name.as_c_str(), deadline);
             if is_loaded() {
                 return Ok(());
             }
-            attempts += 1;
             match result {
-                Ok(()) if attempts < ATTEMPTS => {}
+                Ok(()) if attempt < ATTEMPTS => {}
                 Ok(()) | Err(Error::NotLoaded) if self.is_going(name) => {}
                 Ok(()) => return Err(Error::NotLoaded),
                 Err(error) => return Err(error),
             }
             kmod::sleep(BETWEEN).map_err(|Interrupted| Error::Interrupted)?;
         }
+        Err(Error::NotLoaded)
     }
 
     fn is(&self, name: &ModuleName, so: impl Fn(&Entry) -> bool) -> bool {
