@@ -160,6 +160,10 @@ const SETTING: &str = "/proc/sys/kernel/modprobe";
 const SCRIPT: &str = "/tmp/modprobe";
 const RUNS: &str = "/tmp/modprobe-runs";
 
+/// A script that hangs, and its command line then.
+const HANG: &str = "exec sleep 1000";
+const HUNG: &str = "sleep\x001000\0";
+
 impl Modprobe {
     fn replace(then: &str) -> Result<Self> {
         let before = fs::read_to_string(SETTING)?;
@@ -182,6 +186,11 @@ impl Drop for Modprobe {
     fn drop(&mut self) {
         // Should that fail, the next test that loads a module says so.
         let _ = fs::write(SETTING, &self.before);
+        // One that hangs is in everybody's way.
+        let hung = |pid: &i32| process::read(*pid, "cmdline").is_ok_and(|line| line == HUNG);
+        for pid in process::all().into_iter().filter(hung) {
+            let _ = process::signal(pid, Signal::KILL);
+        }
     }
 }
 
@@ -259,7 +268,7 @@ fn comes_later(_: &Context) -> Result<()> {
 
 fn hung_modprobe(context: &Context) -> Result<()> {
     let managed = on_demand()?;
-    let modprobe = Modprobe::replace("exec sleep 1000")?;
+    let modprobe = Modprobe::replace(HANG)?;
     let caller = waiting("m-ask 0 e 64 64 0")?;
     let (killed, took) = timed(|| caller.kill());
     killed?;
@@ -273,9 +282,6 @@ fn hung_modprobe(context: &Context) -> Result<()> {
     context.at_deadline(ms(2_000), took)?;
     ensure!(modprobe.runs()? == 1, "it was run again while it hung");
     drop(modprobe);
-    let hung = |pid: &i32| process::read(*pid, "cmdline").is_ok_and(|line| line == HUNG);
-    let hung = process::all().into_iter().find(hung);
-    process::signal(hung.context("nothing hangs")?, Signal::KILL)?;
     // Its end is a failure, and then there is a pause; by hand it comes at once.
     until("the hung one has ended", || {
         let asked = managed.api.call("m-ask 0 e 64 64 0");
@@ -284,9 +290,6 @@ fn hung_modprobe(context: &Context) -> Result<()> {
     modules::load(LOADER)?;
     managed.echo()
 }
-
-/// Its command line.
-const HUNG: &str = "sleep\x001000\0";
 
 /// A modprobe that takes longer than a caller has time: nobody is told that there is nothing.
 fn slow_modprobe(_: &Context) -> Result<()> {
