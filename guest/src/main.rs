@@ -36,6 +36,7 @@ mod keys;
 mod modules;
 mod pgp;
 mod process;
+mod processors;
 #[allow(unsafe_code)]
 mod raw;
 mod sample;
@@ -111,6 +112,9 @@ fn options<'a>(words: &[&'a str]) -> anyhow::Result<(harness::Context, Vec<&'a s
 
 fn suite(words: &[&str]) -> anyhow::Result<bool> {
     let (context, only) = options(words)?;
+    if context.mode == Mode::Smp {
+        processors::bring_up()?;
+    }
     suite::run(context, &only)
 }
 

@@ -30,6 +30,9 @@ pub(crate) enum Mode {
 /// The LSMs of the machine without that one.
 const OTHER_LSMS: &str = "lsm=lockdown,capability,yama";
 
+/// What a kernel with two processors is told: the suite brings up the second one.
+const ONE_FIRST: &str = "maxcpus=1";
+
 impl Mode {
     /// The name, as the guest program and the command line have it.
     pub(crate) fn name(self) -> &'static str {
@@ -167,7 +170,7 @@ pub(crate) fn boot(
         let early = ["sample_umd".to_owned()];
         let machine = match mode {
             Mode::Deterministic => machine.early(early),
-            Mode::Smp => machine.early(early).processors(2),
+            Mode::Smp => machine.early(early).processors(2).parameters(ONE_FIRST),
             Mode::NoBpf => machine.parameters(OTHER_LSMS),
         };
         let mut last = Instant::now();
