@@ -739,7 +739,8 @@ fn under_load(rounds: u32, mut trouble: impl FnMut(u32) -> Result<()>) -> Result
 fn killed(_: &Context) -> Result<()> {
     let mut kills = 0;
     under_load(20, |round| {
-        // There may be none just now.
+        until("a client has started a handler", || DRIVER.pid().is_ok())?;
+        // It may have ended by itself just now.
         let killed = DRIVER
             .pid()
             .and_then(|pid| process::signal(pid, Signal::KILL));
