@@ -20,7 +20,7 @@ use crate::{driver, kernel, modules, process};
 /// A test that has not ended by then has failed, and what comes after it is not run.
 const LIMIT: Duration = ms(120_000);
 
-/// What kind of machine this is. In all of them time is a count of instructions: one is a nanosecond.
+/// The kind of the machine. In all kinds one instruction takes one nanosecond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// One processor: what something takes is its own work, and nobody else's.

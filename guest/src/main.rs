@@ -87,7 +87,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the suite is asked for: the machine and how much, and words in the names of tests.
+/// Parses the options: the machine, the length and the seed, and words in the names of tests.
 fn options<'a>(words: &[&'a str]) -> anyhow::Result<(harness::Context, Vec<&'a str>)> {
     let (mut mode, mut only, mut seed, mut full) = (None, Vec::new(), 0, false);
     let mut options = words.iter().copied();

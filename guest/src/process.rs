@@ -89,7 +89,7 @@ pub(crate) fn all() -> Vec<i32> {
     numbers("/proc")
 }
 
-/// Those that are no threads of the kernel's, which come and go as it likes; they have no memory map.
+/// Returns the user processes. Kernel threads come and go at any time; they have no memory map.
 pub(crate) fn users() -> BTreeSet<i32> {
     let is_user = |pid: &i32| read(*pid, "maps").is_ok_and(|maps| !maps.is_empty());
     all().into_iter().filter(is_user).collect()

@@ -90,7 +90,7 @@ impl<'a> Part<'a> {
     }
 }
 
-/// What the workers share.
+/// The state that the workers share.
 struct State<'a> {
     waiting: Vec<Part<'a>>,
     running: BTreeSet<String>,

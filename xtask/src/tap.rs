@@ -271,7 +271,8 @@ impl<'a> Guest<'a> {
     }
 }
 
-/// What a guest writes to its kernel's log when a test begins, before the test's name.
+/// The prefix of the line that a guest writes to its kernel log when a test begins. The name of the
+/// test follows.
 const BEGINS: &str = "umd-guest: test: ";
 
 /// The last lines of what a kernel printed during a test.

@@ -8,8 +8,8 @@ use std::{fs, str};
 
 use umd_build::check;
 
-/// Seconds that no build takes: it is for builds that wait for each other. One takes some ten seconds, and many times that where other
-/// compilers want the processors as well.
+/// The limit of a build in seconds. It ends builds that wait for each other. One build takes about
+/// ten seconds, and many times that on a busy machine.
 const HANG_GUARD: &str = "1800";
 
 /// A program with a build script, and a handler beside it, in a directory of the test's own.

@@ -38,7 +38,7 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
 mod call {
     use super::*;
 
-    /// Calls a handler, with a deadline that it does not miss on a busy machine either: no test is about that.
+    /// Calls a handler with a deadline that it meets on a busy machine too.
     fn call(arguments: &[&str]) -> Output {
         umd(&[&["call", "--deadline", "300000"], arguments].concat())
     }

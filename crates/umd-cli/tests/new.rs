@@ -35,7 +35,7 @@ fn new(name: &str, more: &[&str]) -> PathBuf {
     directory
 }
 
-/// Gives the driver a deadline that its handler does not miss on a busy machine either: no test is about that.
+/// Gives the driver a deadline that its handler meets on a busy machine too.
 fn never_late(directory: &Path) {
     let library = directory.join("src/lib.rs");
     let text = fs::read_to_string(&library).unwrap();

@@ -32,7 +32,8 @@
 //! - A key's expiry is looked at whenever something is verified, by the clock or [`Keyring::set_time`]. Whether it was revoked is what the
 //!   copies say that were added.
 //! - Each keyring has a handler of its own: a process, which is started when it is first needed, and again if it dies. It may be asked
-//!   from any number of threads and answers one after the other. An answer that takes longer than a minute is an [`Error::Handler`].
+//!   from any number of threads and answers one after the other. An answer that takes longer than
+//!   a minute is an [`Error::Handler`].
 //! - x86-64 Linux only, as [`umd`] is. What of the handler's lockdown is in force on a machine, `umd doctor` says.
 #![forbid(unsafe_code)]
 

@@ -13,8 +13,8 @@ use umd::{CallFailure, Cause, Driver};
 
 static HANDLER: &[u8] = umd::include_handler!("pgp-handler");
 
-/// When a handler counts as hanging. The longest input takes it a second of a processor's time, which it may have to wait for where others
-/// want that as well.
+/// The deadline of a request. The longest input takes a second of processor time, which a busy
+/// machine may give it late.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Reader {

@@ -116,8 +116,9 @@ fn flip(key: &[u8], ways: &[u8], counts: &mut BTreeMap<Region, [usize; 3]>) {
                     Region::Subject | Region::Hashed => {
                         assert_eq!(Ok(&judged), less[number].as_ref(), "{what}");
                     }
-                    // Where a packet ends elsewhere, what follows is read from there, in the midst of numbers that are any: now and then it
-                    // is packets that nobody knows, up to the end, and all of it is left out.
+                    // A changed length ends the packet elsewhere. The parser goes on in the middle
+                    // of random numbers: they may look like unknown packets up to the end, which
+                    // are left out.
                     Region::Head => assert!(is_part(&judged, &whole, &less), "{what}"),
                     Region::Elsewhere => {
                         let is_less = less.contains(&Ok(judged.clone()));

@@ -46,8 +46,9 @@ fn signs(gpg: &Gpg, fingerprint: &str, signer: &str) {
         assert_eq!(keys.verify(&signature, &forged), refused);
         // A digest's begin is in the signature, so what is over something else is found out by that; not so what is no signature.
         if signature[0] & 0x80 != 0 {
-            // Behind the last number's first byte, as long as it has more than ten, which one of 20 has but once in 2^80. With a zero
-            // at its front, or another length in front of it, it would be no number, and nobody would ask whose it is.
+            // Both bytes are in the last number, behind its first byte: a number of 20 bytes is
+            // ten bytes short once in 2^80. Another first byte, or length, would make it no
+            // canonical number, and the error would be another one.
             for back in [1, 10] {
                 let mut forged = signature.clone();
                 let place = forged.len() - back;
@@ -682,7 +683,8 @@ fn a_key_without_what_others_say() {
     assert_eq!(keys.minimize(&small.key).unwrap().key, small.key);
 }
 
-/// Where the numbers of a signature begin: behind its two areas of subpackets, and the begin of its digest.
+/// Returns the offset of the numbers of a signature: behind its two areas of subpackets and the
+/// first two bytes of its digest.
 fn number_of(packet: &[u8]) -> usize {
     let body = support::packets(packet)[0].body;
     let behind = |at: usize| {

@@ -27,8 +27,8 @@ const DAY: u64 = 86_400;
 /// The owner's primary key may not sign data, and expires sooner than was said at first. There are two user ids, two subkeys that sign, one
 /// that encrypts, and one that was revoked; in one self-signature there is a notation.
 ///
-/// What the subkeys say that they belong to the owner is of one length, so that one can be put in another's place. Zeros in front of a
-/// number are left out, which one signature in a hundred has: then it is all made again.
+/// The back signatures of both subkeys have the same length, so that one can replace the other.
+/// Leading zeros of a signature are not stored: the key is made again until the lengths are equal.
 static INPUT: LazyLock<Input> = LazyLock::new(|| {
     loop {
         let input = input();

@@ -123,7 +123,8 @@ fn secret(version: KeyVersion, kind: KeyType, created: Timestamp) -> SignedSecre
         .unwrap()
 }
 
-/// A keyring an hour from now: rPGP dates signatures by the clock, which may be set back while a test runs.
+/// Returns a keyring whose clock is an hour ahead. rPGP dates signatures by the system clock, which
+/// may be set back while a test runs.
 fn keyring() -> Keyring {
     let mut keys = Keyring::new().unwrap();
     keys.set_time(SystemTime::now() + Duration::from_secs(3_600));

@@ -148,7 +148,7 @@ fn loader(context: &Context) -> Result<()> {
     handler().map(drop)
 }
 
-/// Unloads the module at the first attempt, and soon, whoever asks or hangs.
+/// Unloads the module at the first attempt and without a wait, also while callers or handlers hang.
 fn remove(context: &Context) -> Result<()> {
     let (removed, took) = timed(|| modules::remove(MODULE));
     removed.with_context(|| format!("rmmod {MODULE}"))?;

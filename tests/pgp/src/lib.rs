@@ -23,7 +23,7 @@ impl Default for Gpg {
     }
 }
 
-/// A directory that nobody had before. The agent's socket is in it, whose name may not be long.
+/// Creates a new directory. The agent creates its socket there, so the path has to be short.
 fn directory() -> PathBuf {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     loop {

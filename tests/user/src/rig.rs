@@ -36,8 +36,8 @@ pub fn hostile() -> umd::Builder<'static> {
     patient(Driver::builder("hostile", crate::HOSTILE)).restart(RestartPolicy::unlimited())
 }
 
-/// What is said of a handler's end by whoever was told how it ended. A caller waits 50 ms to hear that, and on a busy machine may
-/// not hear it in time: then another handler is asked.
+/// Calls until an error says how the handler ended, and returns that error. A caller waits 50 ms
+/// for this; on a busy machine the answer may come later.
 pub fn told(mut attempt: impl FnMut() -> umd::Error) -> umd::Error {
     let begin = Instant::now();
     loop {

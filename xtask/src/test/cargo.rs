@@ -72,7 +72,12 @@ pub(crate) fn test(mut cargo: Command, report: &Report) -> Result<()> {
     })
     .with_context(|| reader.place())?;
     reader.end_target();
-    if status || reader.failed > 0 {
+    let failed = reader.failed;
+    ensure!(
+        failed == 0,
+        "{failed} tests failed: each is a point of its own"
+    );
+    if status {
         return Ok(());
     }
     bail!("`{}` failed:\n{}", run::shown(&cargo), last_of(&last))

@@ -22,7 +22,8 @@ const PAUSE_MAX: Span = Span::from_millis(30_000);
 /// and so long is waited in between.
 const ATTEMPTS: usize = 5;
 const BETWEEN: Span = Span::from_millis(20);
-/// Or it says that it failed, until the kernel has forgotten the module: so long after that has let go of what it had brought.
+/// The time for which modprobe is run again after a module has released its driver: until the
+/// kernel has removed the module, modprobe may fail.
 const GOING: Span = Span::from_millis(500);
 
 /// The name of a module, terminated.
@@ -149,7 +150,7 @@ pub enum Going {
     HasLetGo,
 }
 
-/// This module goes, and may be wanted again meanwhile.
+/// Records that this module is being unloaded. Callers may ask for it meanwhile.
 pub fn goes(name: &ModuleName, how_far: Going) {
     let until = match how_far {
         Going::Begins => Instant::NEVER,
@@ -179,8 +180,8 @@ fn change(name: &ModuleName, change: impl FnOnce(&mut Entry)) {
     }
 }
 
-/// What is known of this loader; nothing yet, and then it takes a free place, or that of the one that has been quiet for
-/// longest. None: all are in use.
+/// Returns the entry of this loader. A new loader gets a free entry, or the entry that has been
+/// unused for longest. Returns `None` where modprobe runs for all entries.
 fn find<'e>(
     entries: &'e mut [Option<Entry>; CAPACITY],
     name: &ModuleName,
@@ -279,7 +280,8 @@ impl Loaders {
         self.is(name, |entry| now < entry.going)
     }
 
-    /// What ended before modprobe did says nothing about the module, be it by a signal or at its own deadline.
+    /// Records how a request ended. A request that ended before modprobe did, by a signal or at its
+    /// deadline, is no failure of the module.
     fn done(&self, name: &ModuleName, result: Result<(), Error>) {
         let now = wait::now();
         self.change(name, |entry| {
