@@ -99,15 +99,27 @@ pub(crate) fn free_on_lists() -> Result<i64> {
     Ok(pages.sum::<i64>() * 4)
 }
 
-/// Objects in use by slab cache.
-pub(crate) fn slabs() -> Result<BTreeMap<String, i64>> {
+/// A slab cache, as a line of `/proc/slabinfo` has it.
+pub(crate) struct Slab {
+    /// The objects in use. The kernel counts all of a slab that a processor allocates from.
+    pub(crate) objects: i64,
+    /// The objects that one slab has room for.
+    pub(crate) per_slab: i64,
+}
+
+/// Returns the slab caches by name.
+pub(crate) fn slabs() -> Result<BTreeMap<String, Slab>> {
     let text = fs::read_to_string("/proc/slabinfo").context("reading /proc/slabinfo")?;
     let entry = |line: &str| {
         let mut words = line.split_whitespace();
-        Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+        let name = words.next()?.to_owned();
+        let objects = words.next()?.parse().ok()?;
+        // Between them: the objects with the free ones, and an object's size.
+        let per_slab = words.nth(2)?.parse().ok()?;
+        Some((name, Slab { objects, per_slab }))
     };
     // Two lines of heading.
-    let mut slabs: BTreeMap<String, i64> = text.lines().skip(2).filter_map(entry).collect();
+    let mut slabs: BTreeMap<String, Slab> = text.lines().skip(2).filter_map(entry).collect();
     // Address space that is free, and whose records the kernel gives back by and by.
     if let Some(areas) = slabs.get_mut("vmap_area") {
         let unpurged = fs::read_to_string("/proc/vmallocinfo")
@@ -115,9 +127,18 @@ pub(crate) fn slabs() -> Result<BTreeMap<String, i64>> {
             .lines()
             .filter(|line| line.contains("unpurged"))
             .count();
-        *areas = areas.saturating_sub(i64::try_from(unpurged)?);
+        areas.objects = areas.objects.saturating_sub(i64::try_from(unpurged)?);
     }
     Ok(slabs)
+}
+
+/// Gives back the free objects that each processor keeps: `/proc/slabinfo` counts them as in use.
+pub(crate) fn shrink_slabs() -> Result<()> {
+    for cache in fs::read_dir("/sys/kernel/slab").context("reading /sys/kernel/slab")? {
+        let file = cache?.path().join("shrink");
+        fs::write(&file, "1").with_context(|| format!("writing to {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Gives back what the kernel only keeps in case that somebody wants it again.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Nothing stays behind, however often.
 
+use std::collections::BTreeMap;
 use std::{fs, thread};
 
 use anyhow::{Context as _, Result, ensure};
@@ -24,9 +25,12 @@ pub(crate) const TOPIC: Topic = Topic {
 /// Rounds after which caches and pools have the size that they keep, even where nothing else was done before.
 pub(crate) const WARM_UP: u32 = 300;
 
-/// Rounds that are measured: with fewer, an object a round would be less than a page of the smallest, 512, and that is what
-/// a cache may have more by itself.
+/// Rounds that are measured: more than a slab of the smallest objects has, 512, which is what a cache
+/// may have more by itself.
 pub(crate) const ROUNDS: u32 = 700;
+
+/// The objects that a cache may have more by itself, besides a slab: one a round, and no more than this.
+const FEW: i64 = 100;
 
 /// Rounds on a kernel that checks itself.
 const CHECKED: u32 = 50;
@@ -44,7 +48,7 @@ struct Holdings {
     available: i64,
     /// All of /proc/meminfo.
     memory: String,
-    slabs: std::collections::BTreeMap<String, i64>,
+    slabs: BTreeMap<String, kernel::Slab>,
 }
 
 fn holdings() -> Result<Holdings> {
@@ -52,6 +56,7 @@ fn holdings() -> Result<Holdings> {
     thread::sleep(ms(500));
     kernel::drop_caches()?;
     thread::sleep(ms(500));
+    kernel::shrink_slabs()?;
     let lists = kernel::free_on_lists()?;
     Ok(Holdings {
         processes: process::users().len(),
@@ -117,12 +122,13 @@ fn compare(before: &Holdings, after: &Holdings, rounds: u32) -> Result<()> {
         before.mounts,
         after.mounts
     );
-    // A single object that every round leaves would be `rounds` objects more in its cache. Whatever
-    // else a kernel does in that time moves no cache by three quarters as much: a page more of the
-    // smallest objects, and all of them count, is 512. Over few rounds a handful of pages more is nothing yet.
-    let limit = (i64::from(rounds) * 3 / 4).max(100);
-    for (name, count) in &after.slabs {
-        let grown = count - before.slabs.get(name).copied().unwrap_or_default();
+    // An object that every round leaves is `rounds` objects more in its cache. What the kernel does
+    // besides moves a cache by the slab that the processor allocates from, of which every object
+    // counts as in use (512 of the smallest), and by `FEW`.
+    for (name, slab) in &after.slabs {
+        let grown = slab.objects - before.slabs.get(name).map_or(0, |slab| slab.objects);
+        let rounds = i64::from(rounds);
+        let limit = (rounds * 3 / 4).max(slab.per_slab + rounds.min(FEW));
         ensure!(
             grown < limit,
             "slab cache {name} has {grown} objects more after {rounds} rounds"
