@@ -4,20 +4,16 @@
 /// The characters of base64, RFC 4648.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Are these bytes all that the first armor in the text stands for? Its headers end with an empty line; what follows has to be these bytes
-/// in base64, from the first character to the checksum or the last line.
+/// Are these bytes all that the first armor in the text stands for? Its headers end with an empty
+/// line, or where a line is no header; what follows has to be these bytes in base64, from the first
+/// character to the checksum or the last line.
 pub(crate) fn is_armor_of(text: &[u8], binary: &[u8]) -> bool {
     let mut lines = text.split_inclusive(|byte| *byte == b'\n');
     let begins = |line: &&[u8]| line.starts_with(b"-----BEGIN PGP ");
-    let blank = |line: &&[u8]| line.iter().all(u8::is_ascii_whitespace);
-    if lines
-        .by_ref()
-        .find(begins)
-        .and(lines.by_ref().find(blank))
-        .is_none()
-    {
+    if lines.by_ref().find(begins).is_none() {
         return false;
     }
+    let lines = lines.skip_while(|line| line.contains(&b':'));
     let mut body = lines.flatten().filter(|byte| !byte.is_ascii_whitespace());
     let same = characters(binary).all(|character| body.next() == Some(&character));
     same && matches!(body.next(), Some(b'=' | b'-'))
@@ -52,6 +48,7 @@ mod tests {
         let bytes: Vec<u8> = (0..10).collect();
         assert!(is_armor_of(TEXT.as_bytes(), &bytes));
         assert!(is_armor_of(TEXT.replace("=abcd\n", "").as_bytes(), &bytes));
+        assert!(is_armor_of(TEXT.replace("\n \n", "\n").as_bytes(), &bytes));
         // Parts of it, at its front, at its end and within; more than it; nothing.
         for others in [&bytes[..9], &bytes[..6], &bytes[3..], &bytes[3..6], &[]] {
             assert!(!is_armor_of(TEXT.as_bytes(), others), "{others:?}");

@@ -5,7 +5,7 @@ use crate::crypto::RustCrypto;
 use crate::error::Error;
 use crate::keyring::place_of;
 use pgp_proto::Signatures;
-use pgp_rules::{Hashed, Refusal, data};
+use pgp_rules::{Hashed, Refusal, Signature, data, packet};
 use std::io::{self, Read};
 
 /// What takes the data that a signature is over, piece by piece.
@@ -28,7 +28,17 @@ pub(crate) struct Claim<'i> {
 }
 
 /// Signatures, and why others cannot count.
-pub(crate) struct Claims<'i>(Vec<Result<Claim<'i>, Error>>);
+pub(crate) struct Claims<'i> {
+    claims: Vec<Result<Claim<'i>, Error>>,
+    /// Why there are others in the input that the handler has not told of.
+    unread: Option<Refusal>,
+}
+
+/// Why a signature of these packets cannot be read, the first such one's reason.
+pub(crate) fn unread(input: &[u8]) -> Option<Refusal> {
+    let mut bodies = packet::bodies(input, packet::SIGNATURE);
+    bodies.find_map(|body| Signature::read(body).err())
+}
 
 impl<'i> Claims<'i> {
     /// Reads the signatures and hashes what they are over, which passes by once: it may be long, and come from a pipe. Where none can count
@@ -63,26 +73,32 @@ impl<'i> Claims<'i> {
                 issuer,
             })
         });
-        Ok(Self(finished.collect()))
+        Ok(Self {
+            claims: finished.collect(),
+            unread: unread(input),
+        })
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.claims.len()
     }
 
-    /// The first of which something comes; else why nothing comes of the first, unless there are more than were looked at.
+    /// The first of which something comes; else the reason that says most, unless there are more than were looked at.
     pub(crate) fn first<T>(
         &self,
         judge: impl Fn(&Claim<'i>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut why = None;
-        for claim in &self.0 {
+        let mut why: Option<Error> = self.unread.map(Error::from);
+        for claim in &self.claims {
             match claim.as_ref().map_err(|error| *error).and_then(&judge) {
                 Ok(judged) => return Ok(judged),
-                Err(error) => why = why.or(Some(error)),
+                Err(error) if why.is_none_or(|why| error.weight() > why.weight()) => {
+                    why = Some(error);
+                }
+                Err(_) => {}
             }
         }
-        match self.0.len() > SIGNATURES_MAX {
+        match self.claims.len() > SIGNATURES_MAX {
             true => Err(Refusal::TooManySignatures.into()),
             false => Err(why.unwrap_or(Refusal::Reply.into())),
         }

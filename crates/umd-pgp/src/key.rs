@@ -16,6 +16,8 @@ pub struct Key {
     pub user_id: Option<Vec<u8>>,
     /// Why a subkey that signs is not among these, the last such one's reason.
     pub left_out: Option<Refusal>,
+    /// All other subkeys, and why each does not sign.
+    pub(crate) others: Vec<(Fingerprint, Refusal)>,
 }
 
 /// A public key, and what its owner says about it.
@@ -38,8 +40,13 @@ pub struct PublicKey {
 }
 
 impl Key {
-    pub(crate) fn new(key: &pgp_rules::Key<'_>, subkeys: &[Option<pgp_rules::Subkey<'_>>]) -> Self {
+    pub(crate) fn new(
+        key: &pgp_rules::Key<'_>,
+        subkeys: &[Option<pgp_rules::Subkey<'_>>],
+        others: Vec<(Fingerprint, Refusal)>,
+    ) -> Self {
         Self {
+            others,
             primary: PublicKey::new(&key.public, key.state),
             subkeys: subkeys
                 .iter()
@@ -51,11 +58,23 @@ impl Key {
         }
     }
 
+    /// Is the same believed of both?
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let believed = |key: &Self| (key.user_id.clone(), key.left_out);
+        (&self.primary, &self.subkeys) == (&other.primary, &other.subkeys)
+            && believed(self) == believed(other)
+    }
+
+    /// Its owner does not use it any more.
+    pub(crate) fn revoke(&mut self) {
+        self.primary.state.revoked = true;
+        self.subkeys.iter_mut().for_each(PublicKey::revoke_subkey);
+    }
+
     /// Revokes what an earlier copy of this key said was revoked.
     pub(crate) fn keep_revocations(&mut self, earlier: &Self) {
         if earlier.primary.state.revoked {
-            self.primary.state.revoked = true;
-            self.subkeys.iter_mut().for_each(PublicKey::revoke_subkey);
+            self.revoke();
         }
         for revoked in earlier.subkeys.iter().filter(|key| key.state.revoked) {
             let mut own = self.subkeys.iter_mut();

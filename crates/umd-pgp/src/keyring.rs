@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Keys, and what they have signed.
 
-use crate::claims::{Claim, Claims, Feed, read_all};
+use crate::claims::{Claim, Claims, Feed, read_all, unread};
 use crate::crypto::RustCrypto;
 use crate::error::Error;
+use crate::issuer::Issuer;
 use crate::key::{Key, PublicKey};
-use crate::reader::Reader;
+use crate::reader::{Reader, joined};
+use crate::sections::TextFlaw;
 use pgp_proto::{Block, Cleartext, Detached, INPUT_MAX, Place, Request, Ring};
 use pgp_rules::key::SUBKEYS_MAX;
 use pgp_rules::signature::kind;
-use pgp_rules::{Refusal, Verified, data, key, packet, text};
+use pgp_rules::{Fingerprint, Refusal, Signature, Verified, data, key, packet, public, text};
+use std::borrow::Cow;
 use std::io::Read;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,8 +28,21 @@ pub struct Keyring {
 pub struct Added {
     /// So many were added.
     pub added: usize,
-    /// Why others were not: each one's number in the keyring, from 0, and the reason.
-    pub refused: Vec<(usize, Error)>,
+    /// So many keys were revoked by revocations that came by themselves.
+    pub revoked: usize,
+    /// The others.
+    pub refused: Vec<NotAdded>,
+}
+
+/// A key that was not added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAdded {
+    /// Its number in the keyring, from 0. Revocations by themselves are counted behind all keys.
+    pub number: usize,
+    /// Its fingerprint, where its primary key could be read.
+    pub fingerprint: Option<Fingerprint>,
+    /// Why it was not.
+    pub error: Error,
 }
 
 /// A signature that was verified.
@@ -92,16 +108,28 @@ impl Keyring {
     ///
     /// Why it is not believed. One that has expired or is revoked is added all the same: it tells why its signatures do not count.
     pub fn add(&mut self, bytes: &[u8]) -> Result<&Key, Error> {
-        let binary = self.reader.binary(bytes, Block::Key)?;
+        let binary = self.reader.packets(bytes, Block::Key)?;
         let key = self.read_key(&binary)?;
         Ok(self.keep(key))
     }
 
-    /// Adds the keys of a keyring, in an armor or as they are, those that are believed; each as by [`add`](Self::add).
+    /// Takes a key out of the keyring; returns it, where it was there.
+    pub fn remove(&mut self, fingerprint: &Fingerprint) -> Option<Key> {
+        let mut keys = self.keys.iter();
+        let place = keys.position(|key| key.primary.fingerprint == *fingerprint)?;
+        Some(self.keys.remove(place))
+    }
+
+    /// Adds the keys of a keyring, in armors or as they are, those that are believed; each as by [`add`](Self::add).
+    ///
+    /// The whole file is read: all its armors, whatever text is between them. A key of which one copy
+    /// in the file is refused is not added, since that copy may have revoked it. An armor with a
+    /// revocation alone, as GnuPG writes one along with each key, revokes that key.
     ///
     /// # Errors
     ///
-    /// It is no keyring, or is damaged, or one of its keys is longer than [`INPUT_MAX`]. Nothing was added then.
+    /// It is no keyring, or is damaged, or a part of it cannot be read, or one of its keys is longer
+    /// than [`INPUT_MAX`]. Nothing was added then.
     pub fn add_all(&mut self, bytes: &[u8]) -> Result<Added, Error> {
         self.add_all_watched(bytes, |_| {})
     }
@@ -117,17 +145,53 @@ impl Keyring {
         bytes: &[u8],
         mut watch: impl FnMut(usize),
     ) -> Result<Added, Error> {
-        let binary = self.reader.binary(bytes, Block::Key)?;
+        let sections = self.reader.sections(bytes, Block::Key)?;
+        let is_alone = |section: &Cow<'_, [u8]>| packet::begins_with(section, packet::SIGNATURE);
+        let (alone, rings): (Vec<_>, Vec<_>) = sections.into_iter().partition(is_alone);
+        let alone = alone.iter().map(|packets| self.loose(packets));
+        let alone: Vec<Vec<Loose>> = alone.collect::<Result<_, _>>()?;
+        let ring = joined(rings);
+        let (mut believed, mut refused) = self.read_ring(&ring, &mut watch)?;
+        withdraw(&mut believed, &mut refused);
+        let (added, mut number) = (believed.len(), believed.len() + refused.len());
+        for (_, key) in believed {
+            self.keep(key);
+        }
+        let mut revoked = 0;
+        for loose in alone.into_iter().flatten() {
+            match self.revoke(&loose) {
+                Ok(()) => revoked += 1,
+                Err(error) => refused.push(NotAdded {
+                    number,
+                    fingerprint: None,
+                    error,
+                }),
+            }
+            number += 1;
+        }
+        Ok(Added {
+            added,
+            revoked,
+            refused,
+        })
+    }
+
+    /// The keys of a keyring that are believed, each with its number, and the others.
+    fn read_ring(
+        &self,
+        ring: &[u8],
+        mut watch: impl FnMut(usize),
+    ) -> Result<(Vec<(usize, Key)>, Vec<NotAdded>), Error> {
         // The handler says how far each key goes. Where one can begin at all the host knows.
-        let fronts = packet::fronts(&binary).filter(|(_, is_key)| *is_key);
+        let fronts = packet::fronts(ring).filter(|(_, is_key)| *is_key);
         let fronts: Vec<usize> = fronts.map(|(at, _)| at).collect();
-        let mut rest = &binary[..];
+        let mut rest = ring;
         let (mut believed, mut refused, mut number) = (Vec::new(), Vec::new(), 0);
         while !rest.is_empty() {
-            let (keys, next) = self.front(rest)?;
-            let begin = binary.len() - rest.len();
+            let (keys, next) = self.front(rest).map_err(|error| behind(error, ring))?;
+            let begin = ring.len() - rest.len();
             let end = begin.saturating_add(next);
-            if end < binary.len() && fronts.binary_search(&end).is_err() {
+            if end < ring.len() && fronts.binary_search(&end).is_err() {
                 // The last one goes on behind what can be read at once; or the handler says so.
                 return Err(match next {
                     INPUT_MAX => Refusal::TooLong.into(),
@@ -137,23 +201,76 @@ impl Keyring {
             for place in keys {
                 let at = begin.saturating_add(place.at as usize);
                 watch(at);
+                let mut fingerprint = None;
                 let key = match fronts.binary_search(&at) {
-                    Ok(_) => place_of(place, rest).and_then(|bytes| self.read_key(bytes)),
+                    Ok(_) => place_of(place, rest).and_then(|bytes| {
+                        fingerprint = packet::primary(bytes)
+                            .ok()
+                            .and_then(|body| public::fingerprint_of(body, &RustCrypto));
+                        self.read_key(bytes)
+                    }),
                     Err(_) => Err(Refusal::Reply.into()),
                 };
                 match key {
-                    Ok(key) => believed.push(key),
-                    Err(error) => refused.push((number, error)),
+                    Ok(key) => believed.push((number, key)),
+                    Err(error) => refused.push(NotAdded {
+                        number,
+                        fingerprint,
+                        error,
+                    }),
                 }
                 number += 1;
             }
             rest = rest.get(next..).unwrap_or(&[]);
         }
-        let added = believed.len();
-        for key in believed {
-            self.keep(key);
+        Ok((believed, refused))
+    }
+
+    /// Signatures that come without a key.
+    fn loose(&self, packets: &[u8]) -> Result<Vec<Loose>, Error> {
+        let reply = self.ask_of_signatures(Request::Signature, packets)?;
+        let detached = Detached::decode(&reply, packets.len()).map_err(|_| Refusal::Reply)?;
+        let loose = |claim: pgp_proto::Signature| {
+            let issuer = claim.issuer.and_then(|issuer| issuer.of(packets));
+            Ok(Loose {
+                body: place_of(claim.object.body, packets)?.to_vec(),
+                issuer: issuer.and_then(Issuer::read),
+            })
+        };
+        let mut all = detached.signatures.map(loose).collect::<Result<Vec<_>, Error>>()?;
+        // One that cannot be read may be a revocation as well, and is told of as the others are.
+        all.extend({ packet::bodies(packets, packet::SIGNATURE) }.filter_map(|body| {
+            Signature::read(body).is_err().then(|| Loose {
+                body: body.to_vec(),
+                issuer: None,
+            })
+        }));
+        Ok(all)
+    }
+
+    /// Revokes the key that has made this.
+    fn revoke(&mut self, loose: &Loose) -> Result<(), Error> {
+        let now = self.now();
+        let revokes = |key: &Key| {
+            let primary = pgp_rules::PublicKey::read(&key.primary.body, &RustCrypto)?;
+            key::check_revocation(&primary, &loose.body, &RustCrypto, now)
+        };
+        let mut why = None;
+        for key in &mut self.keys {
+            match revokes(key) {
+                Ok(()) => {
+                    key.revoke();
+                    return Ok(());
+                }
+                Err(Refusal::BadSignature) => {}
+                Err(refusal) => why = Some(refusal),
+            }
         }
-        Ok(Added { added, refused })
+        Err(match (why, loose.issuer) {
+            (Some(refusal), _) => refusal.into(),
+            (None, Some(issuer)) => Error::Revocation(issuer),
+            (None, None) => Refusal::BadSignature.into(),
+        })
     }
 
     /// The keys at the front of a keyring, and where to go on behind them.
@@ -192,7 +309,7 @@ impl Keyring {
     ///
     /// As [`verify`](Self::verify); or the data cannot be read.
     pub fn verify_reader(&self, signature: &[u8], data: impl Read) -> Result<Signed<'_>, Error> {
-        let binary = self.reader.binary(signature, Block::Signature)?;
+        let binary = self.reader.packets(signature, Block::Signature)?;
         self.verify_binary(&binary, |feed| read_all(data, feed))
     }
 
@@ -202,8 +319,8 @@ impl Keyring {
     ///
     /// As [`verify`](Self::verify).
     pub fn message(&self, message: &[u8]) -> Result<Message<'_>, Error> {
-        let binary = self.reader.binary(message, Block::Message)?;
-        let reply = self.reader.ask(Request::Message, &binary)?;
+        let binary = self.reader.only(message, Block::Message)?;
+        let reply = self.ask_of_signatures(Request::Message, &binary)?;
         let message =
             pgp_proto::Message::decode(&reply, binary.len()).map_err(|_| Refusal::Reply)?;
         let data = place_of(message.literal.data, &binary)?;
@@ -223,7 +340,7 @@ impl Keyring {
         let parts = Cleartext::decode(&reply, message.len()).map_err(|_| Refusal::Reply)?;
         let text = place_of(parts.text, message)?;
         let armored = place_of(parts.signature, message)?;
-        let binary = self.reader.binary(armored, Block::Signature)?;
+        let binary = self.reader.only(armored, Block::Signature)?;
         let signed = self.verify_binary(&binary, |feed| text::cleartext(text, feed))?;
         let mut data = Vec::with_capacity(text.len());
         text::cleartext(text, |bytes| {
@@ -241,8 +358,37 @@ impl Keyring {
         let reply = self.reader.ask(Request::Key(primary.fingerprint), binary)?;
         let mut room = [None; SUBKEYS_MAX];
         let now = self.now();
-        let key = key::read(primary, binary, &reply, &RustCrypto, now, &mut room)?;
-        Ok(Key::new(&key, &room))
+        let mut left_out = Vec::new();
+        let note = |body, why| left_out.push((body, why));
+        let key = key::read_noting(primary, binary, &reply, &RustCrypto, now, &mut room, note)?;
+        let signing = room.iter().flatten().map(|subkey| subkey.public.body);
+        let signing: Vec<&[u8]> = signing.collect();
+        let others = packet::bodies(binary, packet::SUBKEY)
+            .filter(|body| !signing.contains(body))
+            .filter_map(|body| {
+                let fingerprint = public::fingerprint_of(body, &RustCrypto)?;
+                let noted = left_out.iter().find(|(other, _)| *other == body);
+                let unreadable = || pgp_rules::PublicKey::read(body, &RustCrypto).err();
+                let why = noted.map(|(_, why)| *why).or_else(unreadable);
+                Some((fingerprint, why.unwrap_or(Refusal::KeyUsage)))
+            });
+        let others = others.collect();
+        Ok(Key::new(&key, &room, others))
+    }
+
+    /// Asks about signatures. Where none can be read, it is the host that knows why.
+    pub(crate) fn ask_of_signatures(
+        &self,
+        request: Request,
+        binary: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        self.reader.ask(request, binary).map_err(|error| match error {
+            Error::Refused(Refusal::Unsupported | Refusal::Malformed) => {
+                let why = unread(binary).map(Error::from);
+                behind(why.unwrap_or(error), binary)
+            }
+            other => other,
+        })
     }
 
     fn keep(&mut self, mut key: Key) -> &Key {
@@ -266,7 +412,7 @@ impl Keyring {
         signatures: &[u8],
         over: impl FnOnce(Feed<'_>) -> Result<(), E>,
     ) -> Result<Signed<'_>, Error> {
-        let reply = self.reader.ask(Request::Signature, signatures)?;
+        let reply = self.ask_of_signatures(Request::Signature, signatures)?;
         let detached = Detached::decode(&reply, signatures.len()).map_err(|_| Refusal::Reply)?;
         let claims = Claims::new(detached.signatures, signatures, over)?;
         claims.first(|claim| self.by_any(claim))
@@ -287,14 +433,80 @@ impl Keyring {
             .filter(move |(_, _, (_, by))| is_named(by) == named)
         };
         let keys = keys(true).chain(keys(false));
-        let ((key, by), verified) = data::check_any(&claim.hashed, keys, &RustCrypto, self.now())?;
-        Ok(Signed { key, by, verified })
+        match data::check_any(&claim.hashed, keys, &RustCrypto, self.now()) {
+            Ok(((key, by), verified)) => Ok(Signed { key, by, verified }),
+            Err(Refusal::BadSignature) => Err(self.why_none(claim.issuer)),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Why no key in the keyring has made a signature that names this one.
+    fn why_none(&self, issuer: Option<&[u8]>) -> Error {
+        let bad = Refusal::BadSignature.into();
+        let Some(issuer) = issuer.and_then(Issuer::read) else {
+            return bad;
+        };
+        let mut keys = self.keys.iter().flat_map(Key::keys);
+        if keys.any(|key| issuer.is(&key.fingerprint)) {
+            return bad;
+        }
+        let mut others = self.keys.iter().flat_map(|key| &key.others);
+        match others.find(|(subkey, _)| issuer.is(subkey)) {
+            Some((subkey, why)) => Error::LeftOut {
+                subkey: *subkey,
+                why: *why,
+            },
+            None => Error::NotGiven(issuer),
+        }
     }
 
     fn now(&self) -> u64 {
         let time = self.time.unwrap_or_else(SystemTime::now);
         time.duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs())
+    }
+}
+
+/// A signature that came without a key.
+struct Loose {
+    body: Vec<u8>,
+    issuer: Option<Issuer>,
+}
+
+/// Takes away keys of which another copy was refused: it may have said that the key is revoked.
+fn withdraw(believed: &mut Vec<(usize, Key)>, refused: &mut Vec<NotAdded>) {
+    let why = |fingerprint: &Fingerprint| {
+        let copy = refused.iter().find(|it| it.fingerprint == Some(*fingerprint));
+        copy.map(|copy| match copy.error {
+            Error::Refused(refusal) => Error::OtherCopy(refusal),
+            other => other,
+        })
+    };
+    let mut withdrawn = Vec::new();
+    believed.retain(|(number, key)| {
+        let fingerprint = key.primary.fingerprint;
+        let error = why(&fingerprint);
+        withdrawn.extend(error.map(|error| NotAdded {
+            number: *number,
+            fingerprint: Some(fingerprint),
+            error,
+        }));
+        error.is_none()
+    });
+    refused.extend(withdrawn);
+    refused.sort_by_key(|it| it.number);
+}
+
+/// What an error is where packets are followed by something that is none, such as an armor.
+fn behind(error: Error, binary: &[u8]) -> Error {
+    let end = packet::fronts(binary).last().map_or(0, |(at, _)| at);
+    let is_packet = binary.get(end).is_none_or(|byte| byte & 0x80 != 0);
+    match error {
+        Error::Refused(Refusal::Malformed) if end > 0 && !is_packet => Error::Text {
+            flaw: TextFlaw::BehindPackets,
+            line: None,
+        },
+        other => other,
     }
 }
 

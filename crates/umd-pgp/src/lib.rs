@@ -24,7 +24,7 @@
 //! | a key that is too long for the kernel | [`Keyring::minimize`] |
 //! | a signature for `keyctl pkey_verify` | [`Keyring::split`], [`Keyring::split_verified`] |
 //!
-//! Keys, signatures and messages are taken in an armor or without. That something verifies says that a key in this keyring has signed it, and may
+//! Keys, signatures and messages are taken in an armor or without; keys and signatures in any number of armors, with text between them. That something verifies says that a key in this keyring has signed it, and may
 //! do so now; whose key it is, is for whoever chose the keys.
 //!
 //! # What to know
@@ -41,22 +41,26 @@ mod armor;
 mod claims;
 mod crypto;
 mod error;
+mod issuer;
 mod key;
 mod keyring;
 mod minimize;
 mod package;
 mod reader;
+mod sections;
 mod split;
 #[cfg(test)]
 mod tests;
 
 pub use crypto::RustCrypto;
 pub use error::Error;
+pub use issuer::Issuer;
 pub use key::{Key, PublicKey};
-pub use keyring::{Added, Keyring, Message, Signed};
+pub use keyring::{Added, Keyring, Message, NotAdded, Signed};
 pub use minimize::Minimized;
 pub use package::{Package, Payload};
 /// The most bytes of a key, a signature, a message, an armor or a package's headers.
 pub use pgp_proto::INPUT_MAX;
 pub use pgp_rules::{Fingerprint, Refusal, State};
+pub use sections::TextFlaw;
 pub use split::Split;

@@ -32,7 +32,7 @@ impl Keyring {
     ///
     /// Why the key is not believed.
     pub fn minimize(&self, bytes: &[u8]) -> Result<Minimized, Error> {
-        let binary = self.reader.binary(bytes, Block::Key)?;
+        let binary = self.reader.packets(bytes, Block::Key)?;
         let primary = key::primary(&binary, &RustCrypto)?;
         let reply = self
             .reader
@@ -52,7 +52,7 @@ impl Keyring {
             small.signatures(component.signatures)?;
         }
         let key = small.key;
-        if self.read_key(&key)? != self.read_key(&binary)? {
+        if !self.read_key(&key)?.is_same(&self.read_key(&binary)?) {
             return Err(Refusal::Reply.into());
         }
         Ok(Minimized {

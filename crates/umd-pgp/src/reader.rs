@@ -3,6 +3,7 @@
 
 use crate::armor::is_armor_of;
 use crate::error::Error;
+use crate::sections::{Section, TextFlaw, is_binary, sections};
 use pgp_proto::{
     ARMOR_HEADER_LEN, Armor, Block, Checksum, INPUT_MAX, REPLY_MAX, REQUEST_MAX, Request,
 };
@@ -66,25 +67,63 @@ impl Reader {
         Ok(reply)
     }
 
-    /// The bytes without their armor, where they have one.
-    pub(crate) fn binary<'b>(&self, bytes: &'b [u8], block: Block) -> Result<Cow<'b, [u8]>, Error> {
-        // Each packet begins with a byte that is no character.
-        if bytes.first().is_none_or(|first| first & 0x80 != 0) {
-            return Ok(bytes.into());
+    /// The packets of a file: as they are, or those of all its armors, each by itself.
+    pub(crate) fn sections<'b>(
+        &self,
+        bytes: &'b [u8],
+        block: Block,
+    ) -> Result<Vec<Cow<'b, [u8]>>, Error> {
+        if is_binary(bytes) {
+            return Ok(vec![bytes.into()]);
         }
-        let reply = self.ask(Request::Armor, bytes)?;
-        let armor = Armor::decode(&reply, bytes.len()).map_err(|_| Refusal::Reply)?;
+        let unpacked = |section: &Section<'_>| self.unpacked(section, block).map(Cow::Owned);
+        sections(bytes)?.iter().map(unpacked).collect()
+    }
+
+    /// The same, all in one.
+    pub(crate) fn packets<'b>(&self, bytes: &'b [u8], block: Block) -> Result<Cow<'b, [u8]>, Error> {
+        Ok(joined(self.sections(bytes, block)?))
+    }
+
+    /// The packets of a file that has at most one armor.
+    pub(crate) fn only<'b>(&self, bytes: &'b [u8], block: Block) -> Result<Cow<'b, [u8]>, Error> {
+        if !is_binary(bytes)
+            && let [_, second, ..] = sections(bytes)?[..]
+        {
+            return Err(TextFlaw::Second.at(second.line));
+        }
+        self.packets(bytes, block)
+    }
+
+    /// What an armor is around.
+    fn unpacked(&self, section: &Section<'_>, block: Block) -> Result<Vec<u8>, Error> {
+        let Section { text, line } = *section;
+        let of_another_kind = || TextFlaw::OtherKind.at(line);
+        let reply = match self.ask(Request::Armor, text) {
+            Err(Error::Refused(Refusal::NotMine | Refusal::Unsupported)) => {
+                return Err(of_another_kind());
+            }
+            reply => reply?,
+        };
+        let armor = Armor::decode(&reply, text.len()).map_err(|_| Refusal::Reply)?;
         if armor.block != block {
-            return Err(Refusal::NotMine.into());
+            return Err(of_another_kind());
         }
         // As GnuPG has it: an armor that was damaged is not read.
         if armor.checksum == Checksum::Wrong {
-            return Err(Refusal::Malformed.into());
+            return Err(TextFlaw::Checksum.at(line));
         }
-        if !is_armor_of(bytes, armor.binary) {
+        if !is_armor_of(text, armor.binary) {
             return Err(Refusal::Reply.into());
         }
-        Ok(armor.binary.to_vec().into())
+        Ok(armor.binary.to_vec())
+    }
+}
+
+pub(crate) fn joined(mut sections: Vec<Cow<'_, [u8]>>) -> Cow<'_, [u8]> {
+    match sections.len() {
+        1 => sections.remove(0),
+        _ => sections.concat().into(),
     }
 }
 

@@ -59,8 +59,8 @@ impl Keyring {
         data: impl Read,
         judge: impl Fn(&Claim<'_>) -> Result<T, Error>,
     ) -> Result<(Split, T), Error> {
-        let binary = self.reader.binary(signature, Block::Signature)?;
-        let reply = self.reader.ask(Request::Signature, &binary)?;
+        let binary = self.reader.packets(signature, Block::Signature)?;
+        let reply = self.ask_of_signatures(Request::Signature, &binary)?;
         let detached = Detached::decode(&reply, binary.len()).map_err(|_| Refusal::Reply)?;
         let claims = Claims::new(detached.signatures, &binary, |feed| read_all(data, feed))?;
         claims.first(|claim| {

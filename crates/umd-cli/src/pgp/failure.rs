@@ -5,7 +5,7 @@ use std::fmt;
 
 use anyhow::anyhow;
 use serde::Serialize;
-use umd_pgp::{Error, INPUT_MAX, Refusal};
+use umd_pgp::{Error, INPUT_MAX, Refusal, TextFlaw};
 
 /// What a file should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,15 @@ impl Failure {
             errno: error.errno(),
             hint: match error {
                 Error::Refused(refusal) => hint(refusal, expected, front),
+                Error::Text {
+                    flaw: TextFlaw::OtherKind,
+                    ..
+                } => Some(match begins_as(front) {
+                    Some(what) if what != expected.name() => {
+                        format!("it begins as {what} does, and {expected}")
+                    }
+                    _ => expected.to_string(),
+                }),
                 _ => None,
             },
         }
@@ -119,17 +128,18 @@ pub(super) fn is_of_form(error: Error) -> bool {
     use Refusal::*;
     matches!(
         error,
-        Error::Refused(
-            NotAKey
-                | Length
-                | NotMine
-                | Malformed
-                | Cut
-                | Unsupported
-                | Compressed
-                | Partial
-                | Package
-        )
+        Error::Text { .. }
+            | Error::Refused(
+                NotAKey
+                    | Length
+                    | NotMine
+                    | Malformed
+                    | Cut
+                    | Unsupported
+                    | Compressed
+                    | Partial
+                    | Package
+            )
     )
 }
 
@@ -147,7 +157,7 @@ fn hint(refusal: Refusal, expected: Expected, front: &[u8]) -> Option<String> {
                 None => expected.to_string(),
             });
         }
-        BadSignature => "what was signed, or the signature, was changed, or its key was not given",
+        BadSignature => "what was signed, or the signature, was changed",
         KeyExpired => "its owner may have a newer copy, which expires later",
         HashWeak if expected == Expected::Signature => {
             "`gpg --digest-algo SHA256 --detach-sign` takes a better one"

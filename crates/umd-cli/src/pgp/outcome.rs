@@ -27,7 +27,7 @@ pub(super) struct Outcome<'o> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) other_signatures: Vec<u32>,
     pub(super) error: Option<Failure>,
-    pub(super) refused_keys: Vec<RefusedKey>,
+    pub(super) refused_keys: &'o [RefusedKey],
 }
 
 /// Who signed.
@@ -125,7 +125,7 @@ impl Outcome<'_> {
         for tag in &self.other_signatures {
             rows.row("not read", &format!("the signature in tag {tag}"));
         }
-        rows.refused(&self.refused_keys);
+        rows.refused(self.refused_keys);
         rows.0
     }
 }

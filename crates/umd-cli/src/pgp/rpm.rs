@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::failure::{Expected, Failure};
 use super::files::{Source, front};
-use super::keys::{Believed, Keys, read_keys};
+use super::keys::{Keys, read_keys};
 use super::outcome::{Outcome, Signer};
 use crate::Verdict;
 use crate::output::FormatArgs;
@@ -32,7 +32,8 @@ pub(super) struct RpmVerify {
 
 impl RpmVerify {
     pub(super) fn run(&self) -> Result<Verdict> {
-        let Believed { keyring, refused } = read_keys(&self.keys.keys)?;
+        let believed = read_keys(&self.keys.keys)?;
+        let keyring = &believed.keyring;
         let mut file = self.package.open()?;
         let front = front(&mut file);
         let package = keyring.rpm(file);
@@ -45,8 +46,12 @@ impl RpmVerify {
             other_signatures: found
                 .map(|package| package.others.clone())
                 .unwrap_or_default(),
-            error: { package.err() }.map(|error| Failure::of(error, Expected::Package, &front)),
-            refused_keys: refused,
+            error: package.err().map(|error| {
+                let mut failure = Failure::of(error, Expected::Package, &front);
+                failure.hint = failure.hint.or_else(|| believed.hint(error));
+                failure
+            }),
+            refused_keys: &believed.refused,
         }
         .told(self.format.format())
     }

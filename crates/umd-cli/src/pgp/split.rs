@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use serde::Serialize;
 
-use super::failure::{Expected, why};
+use super::failure::{Expected, Failure};
 use super::files::{Source, write_new};
 use super::keys::{Believed, read_keys};
 use super::outcome::Signer;
@@ -72,7 +72,9 @@ impl Split {
                 .map(|(parts, signed)| (parts, Some(Signer::of(&signed)))),
         };
         let (parts, signed) = parts.map_err(|error| {
-            let why = why(&self.signature, error, Expected::Signature, &signature);
+            let mut failure = Failure::of(error, Expected::Signature, &signature);
+            failure.hint = failure.hint.or_else(|| believed.hint(error));
+            let why = format!("{}: {}", self.signature, failure.text());
             let refused = { believed.refused.iter() }.map(|key| format!("\n{}", key.text()));
             anyhow!("{why}{}", refused.collect::<String>())
         })?;

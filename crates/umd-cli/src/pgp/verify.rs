@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::failure::{Expected, Failure, SIGNATURE, begins_as, is_of_form};
 use super::files::{Source, front};
-use super::keys::{Believed, Keys, read_keys};
+use super::keys::{Keys, read_keys};
 use super::outcome::{Outcome, Signer};
 use crate::Verdict;
 use crate::output::FormatArgs;
@@ -35,7 +35,8 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn run(&self) -> Result<Verdict> {
-        let Believed { keyring, refused } = read_keys(&self.keys.keys)?;
+        let believed = read_keys(&self.keys.keys)?;
+        let keyring = &believed.keyring;
         let signature = self.signature.read(Expected::Signature)?;
         let mut data = self.file.open()?;
         let front = front(&mut data);
@@ -43,6 +44,7 @@ impl Verify {
         let is_no_signature = signed.as_ref().is_err_and(|error| is_of_form(*error));
         let failure = |error| {
             let mut failure = Failure::of(error, Expected::Signature, &signature);
+            failure.hint = failure.hint.or_else(|| believed.hint(error));
             if is_no_signature && begins_as(&front) == Some(SIGNATURE) {
                 let file = &self.file;
                 let swapped = format!("{file} begins as one does: the signature comes first");
@@ -60,7 +62,7 @@ impl Verify {
             payload: None,
             other_signatures: Vec::new(),
             error: signed.err().map(failure),
-            refused_keys: refused,
+            refused_keys: &believed.refused,
         }
         .told(self.format.format())
     }

@@ -40,13 +40,16 @@ fn begin(lines: &mut Lines<'_>) -> Result<Block, Refusal> {
         let block = blocks.find(|block| block.name().as_bytes() == name);
         break block.ok_or(Refusal::Unsupported)?;
     };
+    // Without the blank line the first line that is no header begins the bytes, as others read it.
     loop {
+        let before = *lines;
         let line = lines.next().ok_or(Refusal::Cut)?;
         if line.is_blank() {
             return Ok(block);
         }
         if !line.text.contains(&b':') {
-            return Err(Refusal::Invalid);
+            *lines = before;
+            return Ok(block);
         }
     }
 }

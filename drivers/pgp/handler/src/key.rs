@@ -20,13 +20,15 @@ enum Subject {
 }
 
 impl Subject {
-    /// Whether a signature of this type says something about it.
+    /// Whether a signature of this type says something here: about what it stands behind, or about the
+    /// key itself, which it may do anywhere. What is skipped has no place of its own in the reply, so
+    /// that such a signature comes with what is before.
     const fn takes(self, kind: u8) -> bool {
-        match self {
-            Self::Primary => matches!(kind, 0x1f | 0x20),
-            Self::UserId => matches!(kind, 0x10..=0x13 | 0x30),
-            Self::Subkey => matches!(kind, signature::SUBKEY_BINDING | 0x28),
-            Self::Skipped => false,
+        match (self, kind) {
+            (_, 0x1f | 0x20) => true,
+            (Self::UserId, 0x10..=0x13 | 0x30) => true,
+            (Self::Subkey, signature::SUBKEY_BINDING | 0x28) => true,
+            _ => false,
         }
     }
 }
@@ -36,7 +38,7 @@ pub(crate) fn answer(
     own: &Fingerprint,
     reply: &mut [u8],
 ) -> Result<usize, Refusal> {
-    let mut packets = Packets::new(input, &[Tag::Key])?;
+    let mut packets = Packets::new(input, &[Tag::Key, Tag::Ignored])?;
     let mut list = Listing::new(reply)?;
     let mut subject = None;
     while let Some(Packet { tag, body, .. }) = packets.next()? {

@@ -44,26 +44,35 @@ const fn of_signature(algorithm: u8) -> Option<&'static [Form]> {
     })
 }
 
-/// Reads numbers that fill what is left.
-fn parts(mut from: Cursor<'_>, forms: &[Form]) -> Result<Parts, Flaw> {
+/// Takes numbers; what follows them is left.
+fn parts(
+    from: &mut Cursor<'_>,
+    forms: &[Form],
+    integer: impl Fn(&mut Cursor<'_>) -> Option<()>,
+) -> Result<Parts, Flaw> {
     let mut lens = [0; PARTS_MAX];
     let at = from.at();
     for (form, len) in forms.iter().zip(&mut lens) {
         let begin = from.at();
         match *form {
-            Integer => integer(&mut from).ok_or(Flaw::Invalid)?,
-            Counted => counted(&mut from).ok_or(Flaw::Invalid)?,
+            Integer => integer(from).ok_or(Flaw::Invalid)?,
+            Counted => counted(from).ok_or(Flaw::Invalid)?,
             Fixed(length) => drop(from.take(length).ok_or(Flaw::Invalid)?),
         }
         let length = from.at().saturating_sub(begin);
         *len = u16::try_from(length).map_err(|_| Flaw::Invalid)?;
     }
-    from.is_empty()
-        .then_some(Parts { at, lens })
-        .ok_or(Flaw::Invalid)
+    Ok(Parts { at, lens })
 }
 
-/// Skips an integer. There is one way to write each: the first bit counted is set, and none is zero.
+/// Skips an integer of a signature. Some programs count too many bits, and write zeros in front.
+fn lax_integer(from: &mut Cursor<'_>) -> Option<()> {
+    let bits = from.half()?;
+    let value = from.take(usize::from(bits).div_ceil(8))?;
+    value.rest().iter().any(|byte| *byte != 0).then_some(())
+}
+
+/// Skips an integer of a key. There is one way to write each: the first bit counted is set, and none is zero.
 fn integer(from: &mut Cursor<'_>) -> Option<()> {
     let bits = from.half()?;
     let value = from.take(usize::from(bits).div_ceil(8))?;
@@ -81,9 +90,10 @@ fn counted(from: &mut Cursor<'_>) -> Option<()> {
     from.take(length.into()).map(drop)
 }
 
-/// Reads the numbers of a signature, which fill what is left.
-pub(crate) fn signature(from: Cursor<'_>, algorithm: u8) -> Result<Parts, Flaw> {
-    parts(from, of_signature(algorithm).ok_or(Flaw::Unsupported)?)
+/// Takes the numbers of a signature.
+pub(crate) fn signature(from: &mut Cursor<'_>, algorithm: u8) -> Result<Parts, Flaw> {
+    let forms = of_signature(algorithm).ok_or(Flaw::Unsupported)?;
+    parts(from, forms, lax_integer)
 }
 
 /// Reads the body of a public key or subkey.
@@ -98,7 +108,11 @@ pub(crate) fn key(body: Cursor<'_>) -> Result<Object, Flaw> {
     if version == 6 && from.count() != Some(from.rest().len()) {
         return Err(Flaw::Invalid);
     }
-    let parts = parts(from, of_key(algorithm).ok_or(Flaw::Unsupported)?)?;
+    let forms = of_key(algorithm).ok_or(Flaw::Unsupported)?;
+    let parts = parts(&mut from, forms, integer)?;
+    if !from.is_empty() {
+        return Err(Flaw::Invalid);
+    }
     Ok(Object {
         body: body.place(),
         parts,

@@ -6,7 +6,7 @@ use crate::packet::{Packet, Packets, Tag};
 use pgp_proto::{ENTRIES_MAX, Place, RING_ENTRY_LEN, Refusal, Ring};
 
 pub(crate) fn answer(input: Cursor<'_>, reply: &mut [u8]) -> Result<usize, Refusal> {
-    let mut packets = Packets::new(input, &[Tag::Key])?;
+    let mut packets = Packets::new(input, &[Tag::Key, Tag::Ignored])?;
     let (room, _) = reply.as_chunks_mut::<RING_ENTRY_LEN>();
     let mut room = room.iter_mut().take(ENTRIES_MAX);
     let mut count = 0_usize;

@@ -42,50 +42,76 @@ impl Found {
 struct Outline<'i> {
     object: Object,
     kind: u8,
-    hashed: Cursor<'i>,
-    unhashed: Cursor<'i>,
+    says: Says<'i>,
 }
+
+/// What a signature says itself.
+enum Says<'i> {
+    /// Of version 3: when it was made, and the key id of its maker.
+    V3 { created: u32, issuer: Cursor<'i> },
+    /// Of versions 4 and 6: subpackets, of which the first area is signed.
+    Areas {
+        hashed: Cursor<'i>,
+        unhashed: Cursor<'i>,
+    },
+}
+
+/// The bytes of a signature of version 3 that are hashed. RFC 4880, section 5.2.2.
+const V3_HASHED: u8 = 5;
+
+/// Bytes of a key id.
+const KEY_ID_LEN: usize = 8;
 
 fn outline(body: Cursor<'_>) -> Result<Outline<'_>, Flaw> {
     let mut from = body;
     let version = from.byte().ok_or(Flaw::Invalid)?;
-    if !matches!(version, 4 | 6) {
-        return Err(Flaw::Unsupported);
-    }
     let area = |from: &mut Cursor<'_>| match version {
         4 => from.half().map(usize::from),
         _ => from.count(),
     };
-    let [kind, algorithm, _hash] = from.array().ok_or(Flaw::Invalid)?;
-    let length = area(&mut from).ok_or(Flaw::Invalid)?;
-    let hashed = from.take(length).ok_or(Flaw::Invalid)?;
-    let length = area(&mut from).ok_or(Flaw::Invalid)?;
-    let unhashed = from.take(length).ok_or(Flaw::Invalid)?;
+    let (kind, algorithm, says) = match version {
+        3 => {
+            let [V3_HASHED, kind] = from.array().ok_or(Flaw::Invalid)? else {
+                return Err(Flaw::Invalid);
+            };
+            let created = from.word().ok_or(Flaw::Invalid)?;
+            let issuer = from.take(KEY_ID_LEN).ok_or(Flaw::Invalid)?;
+            let [algorithm, _hash] = from.array().ok_or(Flaw::Invalid)?;
+            (kind, algorithm, Says::V3 { created, issuer })
+        }
+        4 | 6 => {
+            let [kind, algorithm, _hash] = from.array().ok_or(Flaw::Invalid)?;
+            let length = area(&mut from).ok_or(Flaw::Invalid)?;
+            let hashed = from.take(length).ok_or(Flaw::Invalid)?;
+            let length = area(&mut from).ok_or(Flaw::Invalid)?;
+            let unhashed = from.take(length).ok_or(Flaw::Invalid)?;
+            (kind, algorithm, Says::Areas { hashed, unhashed })
+        }
+        _ => return Err(Flaw::Unsupported),
+    };
     let _begin_of_hash = from.half().ok_or(Flaw::Invalid)?;
     if version == 6 {
         let salt = from.byte().ok_or(Flaw::Invalid)?;
         from.take(salt.into()).ok_or(Flaw::Invalid)?;
     }
-    let parts = material::signature(from, algorithm)?;
+    let parts = material::signature(&mut from, algorithm)?;
+    // What follows the numbers nobody has signed, and readers ignore. Version 6 has nothing there.
+    if version == 6 && !from.is_empty() {
+        return Err(Flaw::Invalid);
+    }
     Ok(Outline {
         object: Object {
             body: body.place(),
             parts,
         },
         kind,
-        hashed,
-        unhashed,
+        says,
     })
 }
 
 /// Reads a signature's body. `own` is the issuer that is asked for, if one is.
 pub(crate) fn read(body: Cursor<'_>, own: Option<&Fingerprint>) -> Result<Found, Flaw> {
-    let Outline {
-        object,
-        kind,
-        hashed,
-        unhashed,
-    } = outline(body)?;
+    let Outline { object, kind, says } = outline(body)?;
     let mut found = Found {
         signature: Signature {
             object,
@@ -95,22 +121,22 @@ pub(crate) fn read(body: Cursor<'_>, own: Option<&Fingerprint>) -> Result<Found,
         names_some: false,
         names_own: false,
     };
-    for (mut area, is_hashed) in [(hashed, true), (unhashed, false)] {
-        while !area.is_empty() {
-            let (number, mut value) = subpacket(&mut area).ok_or(Flaw::Invalid)?;
-            match number {
-                subpacket::CREATED if is_hashed => {
-                    found.signature.created = value.word().unwrap_or(0);
-                }
-                subpacket::PRIMARY_USER_ID if is_hashed => {
-                    found.signature.is_primary = value.rest().iter().any(|byte| *byte != 0);
-                }
-                subpacket::ISSUER | subpacket::FINGERPRINT => found.issuer(number, value, own),
-                subpacket::EMBEDDED if kind == SUBKEY_BINDING => {
-                    let back = || outline(value).ok().map(|outline| outline.object);
-                    found.signature.back = found.signature.back.or_else(back);
-                }
-                _ => {}
+    match says {
+        Says::V3 { created, issuer } => {
+            found.signature.created = created;
+            found.issuer(subpacket::ISSUER, issuer, own);
+        }
+        Says::Areas { hashed, unhashed } => {
+            let mut area = hashed;
+            while !area.is_empty() {
+                let (number, value) = subpacket(&mut area).ok_or(Flaw::Invalid)?;
+                found.signed_subpacket(number, value);
+                found.subpacket(number, value, own);
+            }
+            // Anybody may have written the other area. What is broken there ends it, and no more.
+            let mut area = unhashed;
+            while let Some((number, value)) = subpacket(&mut area) {
+                found.subpacket(number, value, own);
             }
         }
     }
@@ -130,6 +156,29 @@ fn subpacket<'i>(area: &mut Cursor<'i>) -> Option<(u8, Cursor<'i>)> {
 }
 
 impl Found {
+    /// Notes what counts only where it is signed.
+    fn signed_subpacket(&mut self, number: u8, mut value: Cursor<'_>) {
+        match number {
+            subpacket::CREATED => self.signature.created = value.word().unwrap_or(0),
+            subpacket::PRIMARY_USER_ID => {
+                self.signature.is_primary = value.rest().iter().any(|byte| *byte != 0);
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes what may be in either area.
+    fn subpacket(&mut self, number: u8, value: Cursor<'_>, own: Option<&Fingerprint>) {
+        match number {
+            subpacket::ISSUER | subpacket::FINGERPRINT => self.issuer(number, value, own),
+            subpacket::EMBEDDED if self.kind == SUBKEY_BINDING => {
+                let back = || outline(value).ok().map(|outline| outline.object);
+                self.signature.back = self.signature.back.or_else(back);
+            }
+            _ => {}
+        }
+    }
+
     /// Notes an issuer that is named: a fingerprint rather than a key id, the first rather than another.
     fn issuer(&mut self, number: u8, value: Cursor<'_>, own: Option<&Fingerprint>) {
         let Some((place, is_own)) = issuer(number, value, own) else {

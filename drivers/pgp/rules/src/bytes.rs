@@ -49,19 +49,34 @@ impl<'a> Bytes<'a> {
         self.array().map(|bytes| u32::from_be_bytes(*bytes))
     }
 
-    /// A number with its count of bits in front. There is one way to write each: no zero at its front, and so no zero at all.
+    /// A number of a key, with its count of bits in front. There is one way to write each: no zero at its front, and so no zero at all.
     pub(crate) fn number(&mut self) -> Result<&'a [u8], Refusal> {
-        let bits = self.u16().ok_or(Refusal::Number)?;
-        if bits > NUMBER_BITS_MAX {
-            return Err(Refusal::Number);
-        }
-        let number = self.take(bits.div_ceil(8).into()).ok_or(Refusal::Number)?;
+        let (bits, number) = self.counted()?;
         let first = number.first().ok_or(Refusal::Number)?;
         let zeros = first.leading_zeros() as u16;
         if zeros >= 8 || bits.next_multiple_of(8).checked_sub(zeros) != Some(bits) {
             return Err(Refusal::Number);
         }
         Ok(number)
+    }
+
+    /// A number of a signature, without the zero bytes at its front. Its count of bits says how many
+    /// bytes there are, and may be too high: some programs write it so, and nobody has signed it. It
+    /// is not zero.
+    pub(crate) fn lax_number(&mut self) -> Result<&'a [u8], Refusal> {
+        let (_, number) = self.counted()?;
+        let first = number.iter().position(|byte| *byte != 0);
+        first.and_then(|first| number.get(first..)).ok_or(Refusal::Number)
+    }
+
+    /// A count of bits, and the bytes that these need.
+    fn counted(&mut self) -> Result<(u16, &'a [u8]), Refusal> {
+        let bits = self.u16().ok_or(Refusal::Number)?;
+        if bits > NUMBER_BITS_MAX {
+            return Err(Refusal::Number);
+        }
+        let number = self.take(bits.div_ceil(8).into()).ok_or(Refusal::Number)?;
+        Ok((bits, number))
     }
 }
 
@@ -90,6 +105,22 @@ mod tests {
             (&[0x40, 1, 1], Err(Refusal::Number)),
         ] {
             assert_eq!(Bytes::new(bytes).number(), number, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_signatures_number_may_have_zeros_in_front() {
+        for (bytes, number) in [
+            (&[0, 1, 1][..], Ok(&[1][..])),
+            (&[0, 8, 1], Ok(&[1])),
+            (&[0, 7, 0x80], Ok(&[0x80])),
+            (&[0, 24, 0, 0, 1], Ok(&[1])),
+            (&[0, 16, 0, 0], Err(Refusal::Number)),
+            (&[0, 0], Err(Refusal::Number)),
+            (&[0, 9, 1], Err(Refusal::Number)),
+            (&[0x40, 1, 1], Err(Refusal::Number)),
+        ] {
+            assert_eq!(Bytes::new(bytes).lax_number(), number, "{bytes:?}");
         }
     }
 

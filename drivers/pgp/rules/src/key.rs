@@ -90,6 +90,20 @@ pub fn read<'a, C: Crypto>(
     now: u64,
     room: &mut [Option<Subkey<'a>>],
 ) -> Result<Key<'a>, Refusal> {
+    read_noting(primary, input, reply, crypto, now, room, |_, _| {})
+}
+
+/// Does what [`read`] does, and passes to `note` the body of each subkey that may sign and is left out,
+/// with the reason.
+pub fn read_noting<'a, C: Crypto>(
+    primary: PublicKey<'a>,
+    input: &'a [u8],
+    reply: &[u8],
+    crypto: &C,
+    now: u64,
+    room: &mut [Option<Subkey<'a>>],
+    mut note: impl FnMut(&'a [u8], Refusal),
+) -> Result<Key<'a>, Refusal> {
     let reply = pgp_proto::Key::decode(reply, input.len()).map_err(|_| Refusal::Reply)?;
     if bytes(reply.primary.body, input)? != primary.body {
         return Err(Refusal::Reply);
@@ -106,8 +120,8 @@ pub fn read<'a, C: Crypto>(
         until: None,
         why: None,
     };
-    let revoked = judge.is_revoked(reply.direct, kind::REVOKE_KEY, About::Key)?;
-    let direct = judge.newest(reply.direct, About::Key, |kind| kind == kind::DIRECT)?;
+    let revoked = judge.about_key(&reply, kind::REVOKE_KEY)?.is_some();
+    let direct = judge.about_key(&reply, kind::DIRECT)?;
     let mut owner = Owner::default();
     let mut vouched = direct.is_some();
     // What was said of a user id that is no more says nothing of what the key is for.
@@ -133,7 +147,7 @@ pub fn read<'a, C: Crypto>(
         return Err(judge.why.unwrap_or(Refusal::NoSelfSignature));
     }
     // What is said about the key itself comes before what is said along with a user id.
-    let direct = direct.map(|(_, verified)| *verified.facts());
+    let direct = direct.map(|verified| *verified.facts());
     let lifetime = direct.and_then(|facts| facts.key_lifetime);
     let signs = direct.and_then(|facts| facts.key_signs);
     let state = State {
@@ -150,18 +164,21 @@ pub fn read<'a, C: Crypto>(
     };
     let subkeys = newest_first(reply.components, input);
     for (subkey, signatures) in subkeys.take(VERIFICATIONS_MAX as usize) {
-        match judge.subkey(subkey, signatures, &state) {
-            Ok(None) => {}
+        let why = match judge.subkey(subkey, signatures, &state) {
+            Ok(None) => continue,
             Ok(Some(subkey)) => match room.get_mut(key.subkeys) {
                 Some(place) => {
                     *place = Some(subkey);
                     key.subkeys = key.subkeys.saturating_add(1);
+                    continue;
                 }
-                None => key.left_out = Some(Refusal::Room),
+                None => Refusal::Room,
             },
             Err(refusal @ (Refusal::HashFailed | Refusal::NoMemory)) => return Err(refusal),
-            Err(refusal) => key.left_out = Some(refusal),
-        }
+            Err(refusal) => refusal,
+        };
+        key.left_out = Some(why);
+        note(bytes(subkey.body, input)?, why);
     }
     Ok(key)
 }
@@ -188,6 +205,23 @@ fn newest_first<'r>(
         last = Some(rank);
         Some((subkey, signatures))
     })
+}
+
+/// Checks that a signature's body revokes this key: a revocation that comes by itself, as GnuPG
+/// writes one along with each key.
+pub fn check_revocation<C: Crypto>(
+    primary: &PublicKey<'_>,
+    body: &[u8],
+    crypto: &C,
+    now: u64,
+) -> Result<(), Refusal> {
+    let signature = Signature::read(body)?;
+    if signature.kind() != kind::REVOKE_KEY {
+        return Err(Refusal::SignatureType);
+    }
+    let mut hashing = signature.hashing(crypto)?;
+    hashing.key(primary)?;
+    hashing.finish()?.verify(primary, crypto)?.check(now)
 }
 
 /// The earlier of two times that there may be.
@@ -290,6 +324,26 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
             }
         }
         Ok(None)
+    }
+
+    /// The newest of this kind about the key itself. It counts wherever it stands in the key: programs
+    /// that put keys together write a revocation behind everything else.
+    fn about_key(
+        &mut self,
+        key: &pgp_proto::Key<'_>,
+        kind: u8,
+    ) -> Result<Option<Verified>, Refusal> {
+        let elsewhere = key.components.map(|component| component.signatures);
+        let mut newest: Option<Verified> = None;
+        for signatures in core::iter::once(key.direct).chain(elsewhere) {
+            let found = self.newest(signatures, About::Key, |number| number == kind)?;
+            let found = found.map(|(_, verified)| verified);
+            newest = newest
+                .into_iter()
+                .chain(found)
+                .max_by_key(|verified| verified.facts().made);
+        }
+        Ok(newest)
     }
 
     /// A key that was revoked stays so, whatever was said later.

@@ -4,19 +4,31 @@
 use crate::bytes::Bytes;
 use crate::refusal::Refusal;
 
+/// The tag of a signature's packet.
+pub const SIGNATURE: u8 = 2;
+
+/// The tag of a subkey's packet.
+pub const SUBKEY: u8 = 14;
+
 /// The tag of a primary public key's packet.
 const PUBLIC_KEY: u8 = 6;
 
-/// The body of the public key's packet at the input's front.
+/// The tag of a marker's packet, and its body. A reader ignores it: RFC 9580, section 5.8.
+const MARKER: u8 = 10;
+const MARKER_BODY: &[u8] = b"PGP";
+
+/// The body of the public key's packet at the input's front, behind markers.
 pub fn primary(input: &[u8]) -> Result<&[u8], Refusal> {
     let mut bytes = Bytes::new(input);
-    let (tag, length) = head(&mut bytes).ok_or(Refusal::NotAKey)?;
-    if tag != PUBLIC_KEY {
-        return Err(Refusal::NotAKey);
+    loop {
+        let (tag, length) = head(&mut bytes).ok_or(Refusal::NotAKey)?;
+        let mut body = || length.and_then(|length| bytes.take(length));
+        match tag {
+            PUBLIC_KEY => return body().ok_or(Refusal::Length),
+            MARKER if body() == Some(MARKER_BODY) => {}
+            _ => return Err(Refusal::NotAKey),
+        }
     }
-    length
-        .and_then(|length| bytes.take(length))
-        .ok_or(Refusal::Length)
 }
 
 /// Where the keys of a keyring begin, and where the packets end: the front of each packet up to the first that has no length or does not end,
@@ -37,6 +49,29 @@ pub fn fronts(ring: &[u8]) -> impl Iterator<Item = (usize, bool)> {
         };
         Some((at, tag == Some(PUBLIC_KEY)))
     })
+}
+
+/// Is the first packet, behind markers, one with this tag?
+pub fn begins_with(input: &[u8], tag: u8) -> bool {
+    let mut bytes = Bytes::new(input);
+    while let Some((found, length)) = head(&mut bytes) {
+        let body = length.and_then(|length| bytes.take(length));
+        if found != MARKER || body.is_none() {
+            return found == tag;
+        }
+    }
+    false
+}
+
+/// The bodies of the packets that have this tag, up to the first packet that has no length or does not
+/// end.
+pub fn bodies(input: &[u8], tag: u8) -> impl Iterator<Item = &[u8]> {
+    let mut bytes = Bytes::new(input);
+    let packets = core::iter::from_fn(move || {
+        let (found, length) = head(&mut bytes)?;
+        Some((found, bytes.take(length?)?))
+    });
+    packets.filter_map(move |(found, body)| (found == tag).then_some(body))
 }
 
 /// The packet's tag, and its length where it has one that ends: bodies in pieces, and those that end with the input, have none.
@@ -124,6 +159,8 @@ mod tests {
         ring.extend([0x98, 200, 0x98, 0]);
         assert_eq!(keys(&ring), [0, 13, last]);
         assert_eq!(keys(&[]), []);
+        assert!(bodies(&ring, 13).eq([&[0x98, 2, 7, 7]]));
+        assert!(bodies(&ring, PUBLIC_KEY).eq([&[7; 5][..], &[7; 3]]));
     }
 
     #[test]
@@ -135,6 +172,19 @@ mod tests {
             assert_eq!(refused, !is_key, "{first:x}");
         }
         assert_eq!(primary(&[]), Err(Refusal::NotAKey));
+    }
+
+    #[test]
+    fn markers_in_front_of_a_key_are_ignored() {
+        let key = packet(&[0x98, 5], 5);
+        for markers in [&b"\xa8\x03PGP"[..], b"\xca\x03PGP\xa9\0\x03PGP"] {
+            let input = [markers, &key].concat();
+            assert_eq!(primary(&input), Ok(&key[2..]));
+            assert_eq!(primary(markers), Err(Refusal::NotAKey));
+        }
+        for other in [&b"\xa8\x03PGQ"[..], b"\xa8\x02PG", b"\xa8\x04PGPP", b"\xa8\x7fPGP"] {
+            assert_eq!(primary(&[other, &key].concat()), Err(Refusal::NotAKey));
+        }
     }
 
     #[test]

@@ -17,6 +17,17 @@ pub(crate) mod algorithm {
     pub(crate) const ED448: u8 = 28;
 }
 
+/// The fingerprint of a key's packet by its body, whether or not all of it can be read; none of a
+/// version that is not known.
+pub fn fingerprint_of<C: Crypto>(body: &[u8], crypto: &C) -> Option<Fingerprint> {
+    let is_v6 = match body.first()? {
+        4 => false,
+        6 => true,
+        _ => return None,
+    };
+    fingerprint(body, is_v6, crypto).ok()
+}
+
 /// When a key says that it was made. Nobody has vouched for that.
 pub(crate) fn created(body: &[u8]) -> Option<u32> {
     Bytes::new(body.get(1..)?).u32()

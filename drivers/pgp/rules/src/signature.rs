@@ -33,12 +33,25 @@ pub mod kind {
     pub const REVOKE_USER_ID: u8 = 0x30;
 }
 
+/// Bytes that a signature of version 3 has behind its version: how many of them are hashed. RFC 4880,
+/// section 5.2.2.
+const V3_HASHED: u8 = 5;
+
 /// Which [`kind`] a signature says that it is, whether or not the rest can be read.
 pub(crate) fn kind_of(body: &[u8]) -> Option<u8> {
     match body {
-        [4 | 6, kind, ..] => Some(*kind),
+        [4 | 6, kind, ..] | [3, V3_HASHED, kind, ..] => Some(*kind),
         _ => None,
     }
+}
+
+/// What a signature says itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Says<'a> {
+    /// Of version 3: when it was made, in seconds since 1970.
+    Made(u32),
+    /// Of versions 4 and 6: subpackets.
+    Subpackets(&'a [u8]),
 }
 
 /// A signature's packet. Whose it is, and over what, nobody knows yet.
@@ -48,9 +61,10 @@ pub struct Signature<'a> {
     kind: u8,
     algorithm: u8,
     hash: HashAlgorithm,
-    /// Its front, up to the end of the hashed subpackets: it is hashed with what the signature is over.
+    /// What is hashed with what the signature is over: its front, up to the end of the hashed
+    /// subpackets; of version 3 its type and time.
     hashed: &'a [u8],
-    subpackets: &'a [u8],
+    says: Says<'a>,
     /// The digest's first two bytes.
     begin: [u8; 2],
     salt: &'a [u8],
@@ -58,13 +72,43 @@ pub struct Signature<'a> {
 }
 
 impl<'a> Signature<'a> {
-    /// Reads the body of its packet, all of it.
+    /// Reads the body of its packet. What follows the numbers of a signature of version 3 or 4 is
+    /// ignored, as other programs do: nobody has signed it.
     pub fn read(body: &'a [u8]) -> Result<Self, Refusal> {
         let mut bytes = Bytes::new(body);
-        let version = bytes.u8().ok_or(Refusal::SignatureMalformed)?;
-        if !matches!(version, 4 | 6) {
-            return Err(Refusal::SignatureVersion);
+        match bytes.u8().ok_or(Refusal::SignatureMalformed)? {
+            3 => Self::read_v3(bytes),
+            version @ (4 | 6) => Self::read_v4(version, body, bytes),
+            _ => Err(Refusal::SignatureVersion),
         }
+    }
+
+    /// Reads what is behind the version 3: when and as what it was made is hashed, and nothing else is
+    /// said. RFC 4880, section 5.2.2.
+    fn read_v3(mut bytes: Bytes<'a>) -> Result<Self, Refusal> {
+        if bytes.u8() != Some(V3_HASHED) {
+            return Err(Refusal::SignatureMalformed);
+        }
+        let hashed: &[u8; 5] = bytes.array().ok_or(Refusal::SignatureMalformed)?;
+        let [kind, time @ ..] = hashed;
+        // The key id of its maker, which nobody has vouched for.
+        bytes.take(8).ok_or(Refusal::SignatureMalformed)?;
+        let [algorithm, hash] = *bytes.array().ok_or(Refusal::SignatureMalformed)?;
+        let begin = *bytes.array().ok_or(Refusal::SignatureMalformed)?;
+        Ok(Self {
+            version: 3,
+            kind: *kind,
+            algorithm,
+            hash: HashAlgorithm::from_number(hash)?,
+            hashed,
+            says: Says::Made(u32::from_be_bytes(*time)),
+            begin,
+            salt: &[],
+            value: value(algorithm, &mut bytes)?,
+        })
+    }
+
+    fn read_v4(version: u8, body: &'a [u8], mut bytes: Bytes<'a>) -> Result<Self, Refusal> {
         let is_v6 = version == 6;
         let [kind, algorithm, hash] = *bytes.array().ok_or(Refusal::SignatureMalformed)?;
         let subpackets = area(&mut bytes, is_v6)?;
@@ -84,7 +128,7 @@ impl<'a> Signature<'a> {
             &[]
         };
         let value = value(algorithm, &mut bytes)?;
-        if !bytes.is_empty() {
+        if is_v6 && !bytes.is_empty() {
             return Err(Refusal::SignatureMalformed);
         }
         Ok(Self {
@@ -93,7 +137,7 @@ impl<'a> Signature<'a> {
             algorithm,
             hash,
             hashed: hashed.ok_or(Refusal::SignatureMalformed)?,
-            subpackets,
+            says: Says::Subpackets(subpackets),
             begin,
             salt,
             value,
@@ -108,6 +152,14 @@ impl<'a> Signature<'a> {
     /// The hash that it is over.
     pub fn hash_algorithm(&self) -> HashAlgorithm {
         self.hash
+    }
+
+    /// The version of the keys that make such signatures.
+    fn key_version(&self) -> u8 {
+        match self.version {
+            3 => 4,
+            version => version,
+        }
     }
 
     /// Its numbers.
@@ -143,14 +195,14 @@ fn area<'a>(bytes: &mut Bytes<'a>, is_v6: bool) -> Result<&'a [u8], Refusal> {
 
 fn value<'a>(algorithm: u8, bytes: &mut Bytes<'a>) -> Result<SignatureValue<'a>, Refusal> {
     Ok(match algorithm {
-        algorithm::RSA | algorithm::RSA_SIGN_ONLY => SignatureValue::Rsa { s: bytes.number()? },
+        algorithm::RSA | algorithm::RSA_SIGN_ONLY => SignatureValue::Rsa { s: bytes.lax_number()? },
         algorithm::DSA | algorithm::ECDSA => SignatureValue::Pair {
-            r: bytes.number()?,
-            s: bytes.number()?,
+            r: bytes.lax_number()?,
+            s: bytes.lax_number()?,
         },
         algorithm::EDDSA => SignatureValue::Ed25519 {
-            r: bytes.number()?,
-            s: bytes.number()?,
+            r: bytes.lax_number()?,
+            s: bytes.lax_number()?,
         },
         algorithm::ED25519 => {
             let halves: Option<(&[u8; 32], &[u8; 32])> = bytes.array().zip(bytes.array());
@@ -185,11 +237,13 @@ impl<'a, H: Hash> Hashing<'a, H> {
         key.hash_into(&mut self.hash)
     }
 
-    /// A user id.
+    /// A user id. Signatures of version 3 are over its bytes alone.
     pub(crate) fn user_id(&mut self, user_id: &[u8]) -> Result<(), Refusal> {
         let length = u32::try_from(user_id.len()).map_err(|_| Refusal::SignatureMalformed)?;
-        self.hash.update(&[0xb4])?;
-        self.hash.update(&length.to_be_bytes())?;
+        if self.signature.version != 3 {
+            self.hash.update(&[0xb4])?;
+            self.hash.update(&length.to_be_bytes())?;
+        }
         self.hash.update(user_id)
     }
 
@@ -200,8 +254,12 @@ impl<'a, H: Hash> Hashing<'a, H> {
         } = self.signature;
         let length = u32::try_from(hashed.len()).map_err(|_| Refusal::SignatureMalformed)?;
         self.hash.update(hashed)?;
-        self.hash.update(&[version, 0xff])?;
-        self.hash.update(&length.to_be_bytes())?;
+        // Of version 3 the type is in the place of this 0xff, and is never 0xff: no version's bytes are
+        // those of another.
+        if version != 3 {
+            self.hash.update(&[version, 0xff])?;
+            self.hash.update(&length.to_be_bytes())?;
+        }
         Ok(Hashed {
             signature: self.signature,
             digest: self.hash.finish()?,
@@ -234,7 +292,7 @@ impl<'a> Hashed<'a> {
 
     /// Could it be this key's over this?
     pub fn may_be_by(&self, key: &PublicKey<'_>) -> bool {
-        self.signature.version == key.version
+        self.signature.key_version() == key.version
             && same_algorithm(self.signature.algorithm, key.algorithm)
             && self.begins_right()
     }
@@ -247,12 +305,18 @@ impl<'a> Hashed<'a> {
         let Signature {
             kind,
             hash,
-            subpackets,
+            says,
             ref value,
             ..
         } = self.signature;
         crypto.verify(&key.material, hash, self.digest.as_bytes(), value)?;
-        let facts = subpackets::read(subpackets)?;
+        let facts = match says {
+            Says::Made(made) => Facts {
+                made,
+                ..Facts::default()
+            },
+            Says::Subpackets(area) => subpackets::read(area)?,
+        };
         if facts.made < key.created {
             return Err(Refusal::SignatureTime);
         }
