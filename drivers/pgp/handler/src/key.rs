@@ -70,10 +70,14 @@ pub(crate) fn answer(
                 });
             }
             (Tag::Signature, Some(subject)) => take_signature(&mut list, subject, body, own)?,
+            (_, None) => return Err(Refusal::NotMine),
             _ => return Err(Refusal::Invalid),
         }
     }
-    Ok(list.finish())
+    match subject {
+        Some(_) => Ok(list.finish()),
+        None => Err(Refusal::NotMine),
+    }
 }
 
 fn take_signature(

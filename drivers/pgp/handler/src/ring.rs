@@ -16,6 +16,7 @@ pub(crate) fn answer(input: Cursor<'_>, reply: &mut [u8]) -> Result<usize, Refus
             Ok(Some(Packet {
                 tag: Tag::Key, at, ..
             })) => at,
+            Ok(Some(_)) if begin.is_none() => return Err(Refusal::NotMine),
             Ok(Some(_)) => continue,
             Ok(None) => packets.at(),
             // The last key is not whole, but the one before it may be.

@@ -118,11 +118,16 @@ fn each_kind_says_which_it_is_and_where_it_ends() {
 }
 
 #[test]
-fn headers_end_with_a_blank_line() {
+fn headers_end_with_a_blank_line_or_where_a_line_is_none() {
     let with = |text: &str| told(&format!("-----BEGIN PGP SIGNATURE-----\n{text}{END}"));
-    assert_eq!(with("aGVs\n"), Err(Refusal::Invalid));
-    assert_eq!(with("Comment: a\naGVs\n"), Err(Refusal::Invalid));
-    assert!(with("Comment: a\n\naGVs\n").is_ok());
+    let bytes = with("Comment: a\n\naGVs\n");
+    assert!(bytes.is_ok());
+    for text in ["aGVs\n", "Comment: a\naGVs\n", "Comment: a\r\naGVs\r\n"] {
+        assert_eq!(with(text), bytes);
+    }
+    // What is no header is read as bytes.
+    assert_eq!(with("Comment\n\naGVs\n"), Err(Refusal::Invalid));
+    assert_eq!(with("Comment: a\n\nComment: b\naGVs\n"), Err(Refusal::Invalid));
 }
 
 #[test]

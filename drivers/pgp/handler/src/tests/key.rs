@@ -15,7 +15,10 @@ const OTHER: Fingerprint = Fingerprint::V4([8; 20]);
 fn told(input: &[u8]) -> Result<(String, [u32; 3]), Refusal> {
     let reply = ask(&ASK, input)?;
     let key = Key::decode(&reply, input.len()).unwrap();
-    let kind = |it: Signature| format!(" {:x}", input[it.object.body.at as usize + 1]);
+    let kind = |it: Signature| {
+        let body = &input[it.object.body.at as usize..];
+        format!(" {:x}", body[if body[0] == 3 { 2 } else { 1 }])
+    };
     let mut text = String::from("P");
     text.extend(key.direct.map(kind));
     for Component {
@@ -87,7 +90,7 @@ fn signatures_of_every_algorithm_are_read() {
             };
             let input = [before.clone(), made.packet()].concat();
             let expected = match (version, algorithm) {
-                (4 | 6, 1 | 3 | 17 | 19 | 22 | 27 | 28) => is("P U 13", [0; 3]),
+                (3 | 4 | 6, 1 | 3 | 17 | 19 | 22 | 27 | 28) => is("P U 13", [0; 3]),
                 _ => is("P U", [0, 1, 0]),
             };
             assert_eq!(told(&input), expected, "{version} {algorithm}");
@@ -104,7 +107,8 @@ fn a_signature_is_about_what_it_can_be_about() {
             input = [input.clone(), more, signature.clone()].concat();
             let counted = told(&input).unwrap();
             let text = text.to_owned();
-            if kinds.contains(&kind) {
+            // About the key itself a signature may be anywhere.
+            if kinds.contains(&kind) || matches!(kind, 0x1f | 0x20) {
                 assert!(
                     counted.0.ends_with(&format!("{text} {kind:x}")),
                     "{counted:?}"
@@ -114,9 +118,73 @@ fn a_signature_is_about_what_it_can_be_about() {
                 assert!(counted.1[2] > 0);
             }
         };
-        expect(vec![], "P", &[0x1f, 0x20]);
+        expect(vec![], "P", &[]);
         expect(packet(13, b"me"), "U", &[0x10, 0x11, 0x12, 0x13, 0x30]);
         expect(packet(14, &key(4, 1)), "S", &[0x18, 0x28]);
+    }
+    // Behind what is skipped it stands with what is before that.
+    let photo = [packet(6, &key(4, 1)), packet(13, b"me"), packet(17, &[9; 50])].concat();
+    for (kind, expected) in [
+        (0x20, is("P U 20", [0, 1, 0])),
+        (0x1f, is("P U 1f", [0, 1, 0])),
+        (0x13, is("P U", [0, 2, 0])),
+    ] {
+        let input = [photo.clone(), Made::new(kind).packet()].concat();
+        assert_eq!(told(&input), expected);
+    }
+}
+
+#[test]
+fn a_signature_of_version_3_names_its_maker() {
+    let before = [packet(6, &key(4, 1)), packet(13, b"me")].concat();
+    let v3 = Made {
+        version: 3,
+        ..Made::new(0x13)
+    };
+    let with = |body: &[u8]| told(&[before.clone(), packet(2, body)].concat());
+    assert_eq!(with(&v3.body()), is("P U 13", [0; 3]));
+    assert_eq!(with(&v3.clone().by(&OTHER).body()), is("P U", [1, 0, 0]));
+    let mut other = v3.body();
+    // More is hashed than there is.
+    other[1] = 6;
+    assert_eq!(with(&other), is("P U", [0, 0, 1]));
+    for length in 0..v3.body().len() {
+        assert_eq!(with(&v3.body()[..length]), is("P U", [0, 0, 1]), "{length}");
+    }
+    let input = [before.clone(), v3.at(77).packet()].concat();
+    let reply = ask(&ASK, &input).unwrap();
+    let mut components = Key::decode(&reply, input.len()).unwrap().components;
+    let signature = components.next().unwrap().signatures.next().unwrap();
+    assert_eq!(signature.created, 77);
+    assert_eq!(signature.issuer.unwrap().of(&input), Some(&OWN.key_id()[..]));
+}
+
+#[test]
+fn what_nobody_has_signed_may_be_written_badly() {
+    let before = [packet(6, &key(4, 1)), packet(13, b"me")].concat();
+    let with = |body: &[u8]| told(&[before.clone(), packet(2, body)].concat());
+    let good = Made::new(0x13).body();
+    let number = integer(2046);
+    let front = &good[..good.len() - number.len()];
+    assert_eq!(with(&good), is("P U 13", [0; 3]));
+    for numbers in [
+        // A count of bits that is too high, zeros in front, and something behind.
+        [&[8, 0][..], &number[2..]].concat(),
+        [&[8, 8, 0][..], &number[2..]].concat(),
+        [&number[..], b"more"].concat(),
+    ] {
+        assert_eq!(with(&[front, &numbers].concat()), is("P U 13", [0; 3]));
+    }
+    for numbers in [&[0, 0][..], &[0, 8, 0], &[0, 9, 1]] {
+        assert_eq!(with(&[front, numbers].concat()), is("P U", [0, 0, 1]));
+    }
+    // The area that is not signed: a subpacket that is longer than it, and one without a type.
+    for subpacket in [200, 0] {
+        let mut body = good.clone();
+        let at = front.len() - 2 - 10;
+        assert_eq!(body[at..at + 2], [9, 16]);
+        body[at] = subpacket;
+        assert_eq!(with(&body), is("P U 13", [0; 3]));
     }
 }
 
@@ -370,9 +438,15 @@ fn a_key_begins_with_its_primary_key() {
         told(b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n"),
         Err(Refusal::NotMine)
     );
-    for tag in [2, 4, 10, 11, 13, 14, 17, 40] {
+    for tag in [2, 4, 11, 13, 14, 17] {
         let input = [packet(tag, &key(4, 1)), packet(6, &key(4, 1))].concat();
         assert_eq!(told(&input), Err(Refusal::NotMine), "{tag}");
+    }
+    // What readers ignore they ignore in front as well.
+    for tag in [10, 12, 21, 40] {
+        let input = [packet(tag, b"PGP"), packet(6, &key(4, 1))].concat();
+        assert_eq!(told(&input), is("P", [0; 3]), "{tag}");
+        assert_eq!(told(&packet(tag, b"PGP")), Err(Refusal::NotMine), "{tag}");
     }
     // A secret key.
     assert_eq!(told(&packet(5, &key(4, 1))), Err(Refusal::Unsupported));

@@ -30,6 +30,12 @@ fn signatures_are_told_of() {
         ..Made::new(0)
     }
     .packet();
+    assert_eq!(detached(&old), Ok((1, 0, 0)));
+    let old = Made {
+        version: 2,
+        ..Made::new(0)
+    }
+    .packet();
     let cut = packet(2, &[4, 0]);
     assert_eq!(detached(&one), Ok((1, 0, 0)));
     assert_eq!(
@@ -116,7 +122,7 @@ fn as_many_signatures_come_as_were_announced() {
 #[test]
 fn signatures_that_are_not_read_still_count() {
     let old = Made {
-        version: 3,
+        version: 5,
         ..Made::new(0)
     }
     .packet();

@@ -121,12 +121,13 @@ fn told(packets: &[(u8, Place)], told: &[(u8, Place)], skipped: Skipped) {
 fn key(input: &[u8], own: &Fingerprint, key: &Key<'_>) {
     object(input, key.primary, true);
     let mut bodies = vec![(6, key.primary.body)];
-    assert!(bodies[0].1.at <= 6);
+    assert_eq!(packets(input).first(), bodies.first());
     let signatures = |list: pgp_proto::Signatures<'_>, kinds: &[u8]| {
         let mut bodies = Vec::new();
         for it in list {
             signature(input, it);
-            assert!(kinds.contains(&input[it.object.body.at as usize + 1]));
+            let kind = kind(input, it.object.body);
+            assert!(kinds.contains(&kind) || matches!(kind, 0x1f | 0x20));
             bodies.push((2, it.object.body));
             // One that names one issuer names this.
             if let Some(name) = it.issuer.and_then(|issuer| issuer.of(input)) {
@@ -157,12 +158,27 @@ fn key(input: &[u8], own: &Fingerprint, key: &Key<'_>) {
     told(&packets(input), &bodies, key.skipped);
 }
 
-/// A body that is as it should be at the places that are fixed, and whose numbers fill its end.
+/// A signature's type.
+fn kind(input: &[u8], body: Place) -> u8 {
+    let body = body.of(input).expect("inside");
+    body[if body[0] == 3 { 2 } else { 1 }]
+}
+
+/// A body that is as it should be at the places that are fixed, and whose numbers fill its end. Behind
+/// those of a signature may be more.
 fn object(input: &[u8], object: Object, is_key: bool) {
     let body = object.body.of(input).expect("inside");
-    assert!(matches!(body[0], 4 | 6));
-    assert_eq!(object.parts.whole().end(), object.body.end());
-    let algorithm = body[if is_key { 5 } else { 2 }];
+    let is_lax = !is_key && body[0] != 6;
+    assert!(matches!(body[0], 4 | 6) || body[0] == 3 && is_lax);
+    match is_lax {
+        true => assert!(object.parts.whole().end() <= object.body.end()),
+        false => assert_eq!(object.parts.whole().end(), object.body.end()),
+    }
+    let algorithm = body[match (is_key, body[0]) {
+        (true, _) => 5,
+        (false, 3) => 15,
+        (false, _) => 2,
+    }];
     let integers: &[usize] = match (is_key, algorithm) {
         (true, 1..=3) => &[0, 1],
         (true, 16) => &[0, 1, 2],
@@ -177,7 +193,8 @@ fn object(input: &[u8], object: Object, is_key: bool) {
         let part = object.parts.get(*number, input).expect("a part");
         let bits = usize::from(part[0]) << 8 | usize::from(part[1]);
         assert_eq!(part.len(), 2 + bits.div_ceil(8));
-        assert_eq!(part[2].ilog2() as usize, (bits - 1) % 8);
+        assert!(is_key || part[2..].iter().any(|byte| *byte != 0));
+        assert!(!is_key || part[2].ilog2() as usize == (bits - 1) % 8);
     }
     if is_key {
         let begin = if body[0] == 6 { 10 } else { 6 };
@@ -188,6 +205,11 @@ fn object(input: &[u8], object: Object, is_key: bool) {
 /// Where the subpackets of a signature are.
 fn areas(input: &[u8], body: Place) -> [Place; 2] {
     let bytes = body.of(input).expect("inside");
+    if bytes[0] == 3 {
+        // Its key id, which has no subpacket around it.
+        let at = body.at + 7;
+        return [Place { at, len: 8 }, Place { at, len: 0 }];
+    }
     let wide = bytes[0] == 6;
     let number = |at: usize| {
         let bytes = &bytes[at..at + if wide { 4 } else { 2 }];
@@ -208,21 +230,25 @@ fn areas(input: &[u8], body: Place) -> [Place; 2] {
 /// The issuers that a signature names.
 fn names(input: &[u8], body: Place) -> Vec<Vec<u8>> {
     let mut names = Vec::new();
-    for area in areas(input, body) {
+    let [first, second] = areas(input, body);
+    if input[body.at as usize] == 3 {
+        return vec![first.of(input).expect("inside").to_vec()];
+    }
+    for area in [first, second] {
         let mut bytes = area.of(input).expect("inside");
         while let Some(first) = bytes.first() {
+            let byte = |at: usize| usize::from(bytes.get(at).copied().unwrap_or(0));
             let (header, length) = match *first {
                 short @ 0..=191 => (1, usize::from(short)),
-                255 => (
-                    5,
-                    u32::from_be_bytes(bytes[1..5].try_into().unwrap()) as usize,
-                ),
-                high => (
-                    2,
-                    ((usize::from(high) - 192) << 8) + usize::from(bytes[1]) + 192,
-                ),
+                255 => (5, (1..5).fold(0, |sum, at| sum << 8 | byte(at))),
+                high => (2, ((usize::from(high) - 192) << 8) + byte(1) + 192),
             };
-            let (subpacket, rest) = bytes[header..].split_at(length);
+            let rest = bytes.get(header..).unwrap_or_default();
+            let Some((subpacket, rest)) = rest.split_at_checked(length).filter(|_| length > 0) else {
+                // Only what nobody has signed may be broken.
+                assert_eq!(area, second);
+                break;
+            };
             let name = match subpacket {
                 [16 | 0x90, name @ ..] if name.len() == 8 => name,
                 [33 | 0xa1, 4, name @ ..] if name.len() == 20 => name,
@@ -255,7 +281,9 @@ fn signature(input: &[u8], signature: Signature) {
 }
 
 fn ring(input: &[u8], ring: &Ring<'_>) {
-    let mut end = 0;
+    // Only what is ignored is before the first key.
+    let mut end = ring.keys().next().map_or(0, |first| first.at);
+    assert_eq!(packets(&input[..end as usize]), []);
     for key in ring.keys() {
         // Ring by ring, nothing is left out between two keys.
         assert_eq!(key.at, end);

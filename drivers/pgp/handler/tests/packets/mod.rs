@@ -113,6 +113,9 @@ impl Made {
     }
 
     pub fn body(&self) -> Vec<u8> {
+        if self.version == 3 {
+            return self.body_v3();
+        }
         let mut body = vec![self.version, self.kind, self.algorithm, 8];
         for area in [&self.hashed, &self.unhashed] {
             let mut bytes = Vec::new();
@@ -132,14 +135,32 @@ impl Made {
             body.push(16);
             body.extend([5; 16]);
         }
-        body.extend(match self.algorithm {
+        body.extend(self.numbers());
+        body
+    }
+
+    /// Of version 3: its time, and the key id of its maker, are where the subpackets name them.
+    fn body_v3(&self) -> Vec<u8> {
+        let value = |area: &[(u8, Vec<u8>)], wanted: u8, length: usize| {
+            let found = area.iter().find(|(number, _)| *number == wanted);
+            found.map_or(vec![0; length], |(_, value)| value.clone())
+        };
+        let mut body = vec![3, 5, self.kind];
+        body.extend(value(&self.hashed, 2, 4));
+        body.extend(value(&self.unhashed, 16, 8));
+        body.extend([self.algorithm, 8, 0xab, 0xcd]);
+        body.extend(self.numbers());
+        body
+    }
+
+    fn numbers(&self) -> Vec<u8> {
+        match self.algorithm {
             1 | 3 => integer(2046),
             17 | 19 | 22 => [integer(255), integer(256)].concat(),
             27 => vec![8; 64],
             28 => vec![8; 114],
             _ => vec![8; 5],
-        });
-        body
+        }
     }
 
     pub fn packet(&self) -> Vec<u8> {
