@@ -104,18 +104,27 @@ impl fmt::Display for Error {
             Self::Text { flaw, line: None } => flaw.fmt(f),
             Self::NoKeys => f.write_str("there is no key to verify with"),
             Self::NotGiven(issuer) => {
-                write!(f, "the key that the signature names, {issuer}, was not given")
+                write!(
+                    f,
+                    "the key that the signature names, {issuer}, was not given"
+                )
             }
             Self::LeftOut { subkey, why } => {
                 let subkey = Issuer::from(*subkey);
                 let why = why.sentence();
-                write!(f, "the subkey that the signature names, {subkey}, was left out: {why}")
+                write!(
+                    f,
+                    "the subkey that the signature names, {subkey}, was left out: {why}"
+                )
             }
             Self::OtherCopy(why) => {
                 write!(f, "another copy of the key was refused: {}", why.sentence())
             }
             Self::Revocation(issuer) => {
-                write!(f, "the key that this revocation names, {issuer}, was not given")
+                write!(
+                    f,
+                    "the key that this revocation names, {issuer}, was not given"
+                )
             }
             Self::Handler(error) => write!(f, "the handler has not answered: {error}"),
             Self::Read(kind) => write!(f, "the data cannot be read: {kind}"),

@@ -226,25 +226,34 @@ impl Keyring {
         Ok((believed, refused))
     }
 
-    /// Signatures that come without a key.
+    /// Revocations that come without a key.
     fn loose(&self, packets: &[u8]) -> Result<Vec<Loose>, Error> {
         let reply = self.ask_of_signatures(Request::Signature, packets)?;
         let detached = Detached::decode(&reply, packets.len()).map_err(|_| Refusal::Reply)?;
         let loose = |claim: pgp_proto::Signature| {
+            let body = place_of(claim.object.body, packets)?;
+            if Signature::read(body).is_ok_and(|it| it.kind() != kind::REVOKE_KEY) {
+                return Err(Refusal::NotMine.into());
+            }
             let issuer = claim.issuer.and_then(|issuer| issuer.of(packets));
             Ok(Loose {
-                body: place_of(claim.object.body, packets)?.to_vec(),
+                body: body.to_vec(),
                 issuer: issuer.and_then(Issuer::read),
             })
         };
-        let mut all = detached.signatures.map(loose).collect::<Result<Vec<_>, Error>>()?;
+        let mut all = detached
+            .signatures
+            .map(loose)
+            .collect::<Result<Vec<_>, Error>>()?;
         // One that cannot be read may be a revocation as well, and is told of as the others are.
-        all.extend({ packet::bodies(packets, packet::SIGNATURE) }.filter_map(|body| {
-            Signature::read(body).is_err().then(|| Loose {
-                body: body.to_vec(),
-                issuer: None,
-            })
-        }));
+        all.extend(
+            { packet::bodies(packets, packet::SIGNATURE) }.filter_map(|body| {
+                Signature::read(body).is_err().then(|| Loose {
+                    body: body.to_vec(),
+                    issuer: None,
+                })
+            }),
+        );
         Ok(all)
     }
 
@@ -382,13 +391,15 @@ impl Keyring {
         request: Request,
         binary: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        self.reader.ask(request, binary).map_err(|error| match error {
-            Error::Refused(Refusal::Unsupported | Refusal::Malformed) => {
-                let why = unread(binary).map(Error::from);
-                behind(why.unwrap_or(error), binary)
-            }
-            other => other,
-        })
+        self.reader
+            .ask(request, binary)
+            .map_err(|error| match error {
+                Error::Refused(Refusal::Unsupported | Refusal::Malformed) => {
+                    let why = unread(binary).map(Error::from);
+                    behind(why.unwrap_or(error), binary)
+                }
+                other => other,
+            })
     }
 
     fn keep(&mut self, mut key: Key) -> &Key {
@@ -476,7 +487,9 @@ struct Loose {
 /// Takes away keys of which another copy was refused: it may have said that the key is revoked.
 fn withdraw(believed: &mut Vec<(usize, Key)>, refused: &mut Vec<NotAdded>) {
     let why = |fingerprint: &Fingerprint| {
-        let copy = refused.iter().find(|it| it.fingerprint == Some(*fingerprint));
+        let copy = refused
+            .iter()
+            .find(|it| it.fingerprint == Some(*fingerprint));
         copy.map(|copy| match copy.error {
             Error::Refused(refusal) => Error::OtherCopy(refusal),
             other => other,

@@ -81,7 +81,11 @@ impl Reader {
     }
 
     /// The same, all in one.
-    pub(crate) fn packets<'b>(&self, bytes: &'b [u8], block: Block) -> Result<Cow<'b, [u8]>, Error> {
+    pub(crate) fn packets<'b>(
+        &self,
+        bytes: &'b [u8],
+        block: Block,
+    ) -> Result<Cow<'b, [u8]>, Error> {
         Ok(joined(self.sections(bytes, block)?))
     }
 

@@ -58,7 +58,9 @@ impl TextFlaw {
     /// What it is, and what would be right: no capital at the front, no full stop at the end.
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Checksum => "the armor's checksum is wrong: the armor was changed, or is not whole",
+            Self::Checksum => {
+                "the armor's checksum is wrong: the armor was changed, or is not whole"
+            }
             Self::OtherKind => "the armor is of another kind",
             Self::Second => "a second armor follows, and there may be one only",
             Self::Quoted => {
@@ -71,7 +73,9 @@ impl TextFlaw {
             Self::LineEnds => {
                 "the lines end with a carriage return alone: a line ends with a line feed"
             }
-            Self::Html => "this is a page of the web (HTML), without a key or a signature that can be read",
+            Self::Html => {
+                "this is a page of the web (HTML), without a key or a signature that can be read"
+            }
             Self::Keybox => {
                 "this is a keybox of GnuPG's: `gpg --export` writes the keys that are in it"
             }
@@ -103,7 +107,7 @@ pub(crate) fn is_binary(bytes: &[u8]) -> bool {
 /// There is none, or something that could be one and is not read.
 pub(crate) fn sections(bytes: &[u8]) -> Result<Vec<Section<'_>>, Error> {
     let mut sections: Vec<Section<'_>> = Vec::new();
-    let mut begin = None;
+    let (mut begin, mut binary) = (None, None);
     let mut at = 0;
     let mut number = NonZeroU32::MIN;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -117,7 +121,18 @@ pub(crate) fn sections(bytes: &[u8]) -> Result<Vec<Section<'_>>, Error> {
                 sections.push(section(bytes, begin, at, line));
             }
         } else if begin.is_none() {
-            outside(bytes, line, number)?;
+            match outside(bytes, line, number) {
+                // Without an armor it is another kind of file, and that says more.
+                Err(
+                    error @ Error::Text {
+                        flaw: TextFlaw::Binary,
+                        ..
+                    },
+                ) => {
+                    binary = binary.or(Some(error));
+                }
+                other => other?,
+            }
         } else if line.starts_with(END)
             && let Some((begin, line)) = begin.take()
         {
@@ -129,10 +144,11 @@ pub(crate) fn sections(bytes: &[u8]) -> Result<Vec<Section<'_>>, Error> {
     if let Some((begin, line)) = begin {
         sections.push(section(bytes, begin, at, line));
     }
-    match sections.is_empty() {
-        true if is_html(bytes) => Err(TextFlaw::Html.at(NonZeroU32::MIN)),
-        true => Err(Refusal::NotMine.into()),
-        false => Ok(sections),
+    match (sections.is_empty(), binary) {
+        (true, _) if is_html(bytes) => Err(TextFlaw::Html.at(NonZeroU32::MIN)),
+        (true, _) => Err(Refusal::NotMine.into()),
+        (false, Some(error)) => Err(error),
+        (false, None) => Ok(sections),
     }
 }
 

@@ -87,7 +87,7 @@ fn added(ring: Vec<u8>) -> (Vec<String>, usize) {
     let refused = keyring.add_all(&RING.bytes).unwrap().refused;
     let lies = refused
         .iter()
-        .filter(|(_, error)| *error == Error::Refused(Refusal::Reply));
+        .filter(|key| key.error == Error::Refused(Refusal::Reply));
     let names = keyring.keys().iter().map(|key| key.name().into_owned());
     (names.collect(), lies.count())
 }

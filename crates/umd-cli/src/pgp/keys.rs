@@ -92,8 +92,7 @@ impl Believed {
         let Error::NotGiven(issuer) = error else {
             return None;
         };
-        let is_named =
-            |key: &&RefusedKey| key.fingerprint.is_some_and(|known| issuer.is(&known));
+        let is_named = |key: &&RefusedKey| key.fingerprint.is_some_and(|known| issuer.is(&known));
         match (self.refused.iter().find(is_named), &self.refused[..]) {
             (Some(key), _) => Some(format!("it was given, but not taken: {}", key.why)),
             (None, []) => Some("`--key` names a file with it".to_owned()),

@@ -66,7 +66,9 @@ impl<'a> Bytes<'a> {
     pub(crate) fn lax_number(&mut self) -> Result<&'a [u8], Refusal> {
         let (_, number) = self.counted()?;
         let first = number.iter().position(|byte| *byte != 0);
-        first.and_then(|first| number.get(first..)).ok_or(Refusal::Number)
+        first
+            .and_then(|first| number.get(first..))
+            .ok_or(Refusal::Number)
     }
 
     /// A count of bits, and the bytes that these need.

@@ -182,7 +182,12 @@ mod tests {
             assert_eq!(primary(&input), Ok(&key[2..]));
             assert_eq!(primary(markers), Err(Refusal::NotAKey));
         }
-        for other in [&b"\xa8\x03PGQ"[..], b"\xa8\x02PG", b"\xa8\x04PGPP", b"\xa8\x7fPGP"] {
+        for other in [
+            &b"\xa8\x03PGQ"[..],
+            b"\xa8\x02PG",
+            b"\xa8\x04PGPP",
+            b"\xa8\x7fPGP",
+        ] {
             assert_eq!(primary(&[other, &key].concat()), Err(Refusal::NotAKey));
         }
     }

@@ -195,7 +195,9 @@ fn area<'a>(bytes: &mut Bytes<'a>, is_v6: bool) -> Result<&'a [u8], Refusal> {
 
 fn value<'a>(algorithm: u8, bytes: &mut Bytes<'a>) -> Result<SignatureValue<'a>, Refusal> {
     Ok(match algorithm {
-        algorithm::RSA | algorithm::RSA_SIGN_ONLY => SignatureValue::Rsa { s: bytes.lax_number()? },
+        algorithm::RSA | algorithm::RSA_SIGN_ONLY => SignatureValue::Rsa {
+            s: bytes.lax_number()?,
+        },
         algorithm::DSA | algorithm::ECDSA => SignatureValue::Pair {
             r: bytes.lax_number()?,
             s: bytes.lax_number()?,

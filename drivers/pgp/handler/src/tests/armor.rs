@@ -127,7 +127,10 @@ fn headers_end_with_a_blank_line_or_where_a_line_is_none() {
     }
     // What is no header is read as bytes.
     assert_eq!(with("Comment\n\naGVs\n"), Err(Refusal::Invalid));
-    assert_eq!(with("Comment: a\n\nComment: b\naGVs\n"), Err(Refusal::Invalid));
+    assert_eq!(
+        with("Comment: a\n\nComment: b\naGVs\n"),
+        Err(Refusal::Invalid)
+    );
 }
 
 #[test]

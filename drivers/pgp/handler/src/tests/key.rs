@@ -123,7 +123,12 @@ fn a_signature_is_about_what_it_can_be_about() {
         expect(packet(14, &key(4, 1)), "S", &[0x18, 0x28]);
     }
     // Behind what is skipped it stands with what is before that.
-    let photo = [packet(6, &key(4, 1)), packet(13, b"me"), packet(17, &[9; 50])].concat();
+    let photo = [
+        packet(6, &key(4, 1)),
+        packet(13, b"me"),
+        packet(17, &[9; 50]),
+    ]
+    .concat();
     for (kind, expected) in [
         (0x20, is("P U 20", [0, 1, 0])),
         (0x1f, is("P U 1f", [0, 1, 0])),
@@ -156,7 +161,10 @@ fn a_signature_of_version_3_names_its_maker() {
     let mut components = Key::decode(&reply, input.len()).unwrap().components;
     let signature = components.next().unwrap().signatures.next().unwrap();
     assert_eq!(signature.created, 77);
-    assert_eq!(signature.issuer.unwrap().of(&input), Some(&OWN.key_id()[..]));
+    assert_eq!(
+        signature.issuer.unwrap().of(&input),
+        Some(&OWN.key_id()[..])
+    );
 }
 
 #[test]

@@ -44,7 +44,10 @@ fn a_ring_begins_with_a_key() {
     );
     let marker = packet(10, b"PGP");
     let length = small().len() as u32;
-    assert_eq!(told(&[marker.clone(), small()].concat()), Ok(vec![(5, length)]));
+    assert_eq!(
+        told(&[marker.clone(), small()].concat()),
+        Ok(vec![(5, length)])
+    );
     assert_eq!(
         told(&[marker, packet(13, b"me"), small()].concat()),
         Err(Refusal::NotMine)

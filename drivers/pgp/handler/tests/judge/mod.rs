@@ -244,7 +244,8 @@ fn names(input: &[u8], body: Place) -> Vec<Vec<u8>> {
                 high => (2, ((usize::from(high) - 192) << 8) + byte(1) + 192),
             };
             let rest = bytes.get(header..).unwrap_or_default();
-            let Some((subpacket, rest)) = rest.split_at_checked(length).filter(|_| length > 0) else {
+            let Some((subpacket, rest)) = rest.split_at_checked(length).filter(|_| length > 0)
+            else {
                 // Only what nobody has signed may be broken.
                 assert_eq!(area, second);
                 break;
