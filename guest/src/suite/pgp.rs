@@ -49,6 +49,9 @@ pub(crate) const TOPIC: Topic = Topic {
         test("keys in a keyring", keyring),
         test("a keyring of too many keys", many_keys),
         test("packages", packages),
+        test("packages: a signature of version 3", version_3),
+        test("markers in front, a revocation behind", around_a_key),
+        test("a revoked copy by another name", revoked_copy),
         test("what is no request", no_requests),
         test("one open file is one transaction", one_transaction),
         test("keys and open files keep the module loaded", in_use),
@@ -650,6 +653,63 @@ fn packages(_: &Context) -> Result<()> {
     ensure!(answer.reason.contains("not signed"), "{answer:?}");
     // By a key of a kind that the kernel does not take.
     Request::rpm(key.serial, &File::open(path("ed25519.rpm"))?).refused(Errno::NOKEY)?;
+    Ok(())
+}
+
+/// Files that no program of today writes.
+macro_rules! made_file {
+    ($name:literal) => {
+        include_bytes!(concat!("../../../crates/umd-pgp/tests/data/", $name))
+    };
+}
+
+/// An RSA key, and the same with its revocation behind all else.
+const GOOD: &[u8] = made_file!("v3-good.key");
+const REVOKED: &[u8] = made_file!("revoked-behind.key");
+/// Its signature over `DATA_OF_GOOD`.
+const BY_GOOD: &[u8] = made_file!("cases/sig");
+const DATA_OF_GOOD: &[u8] = made_file!("cases/data");
+/// Packages that it has signed: by a signature of version 3, and by one whose number has too high a
+/// count of bits.
+const VERSION_3: &[u8] = made_file!("cases/p07-v3sig.rpm");
+const ODD_NUMBER: &[u8] = made_file!("cases/p09-mpi-lead-zero-bits.rpm");
+
+fn version_3(_: &Context) -> Result<()> {
+    let key = add(GOOD)?;
+    for package in [VERSION_3, ODD_NUMBER] {
+        let answer = Request::rpm(key.serial, &memory(package)?).good()?;
+        ensure!(answer.flags & HEADER_ONLY == 0, "{answer:?}");
+        let payload = payload_of(package)?;
+        let changed = changed(package, payload);
+        Request::rpm(key.serial, &memory(&changed)?).refused(Errno::KEYREJECTED)?;
+        // In the first entry of the header that is signed.
+        let changed = self::changed(package, header_of(package)? + 20);
+        let answer = Request::rpm(key.serial, &memory(&changed)?).ask()?;
+        ensure!(answer.error != 0, "{answer:?}");
+    }
+    Ok(())
+}
+
+fn around_a_key(_: &Context) -> Result<()> {
+    const MARKER: &[u8] = b"\xca\x03PGP";
+    let marked = add(&[MARKER, MARKER, GOOD].concat())?;
+    Request::detached(marked.serial, BY_GOOD, DATA_OF_GOOD).good()?;
+    drop(marked);
+    let revoked = add(REVOKED)?;
+    Request::detached(revoked.serial, BY_GOOD, DATA_OF_GOOD).refused(Errno::KEYREVOKED)?;
+    ensure!(
+        add(MARKER).err() == Some(Errno::BADMSG),
+        "a marker without a key"
+    );
+    Ok(())
+}
+
+fn revoked_copy(_: &Context) -> Result<()> {
+    let keyring = keys::keyring(c"copies")?;
+    let _good = keys::add_named(&keyring, c"one", GOOD)?;
+    Request::detached(keyring.serial, BY_GOOD, DATA_OF_GOOD).good()?;
+    let _revoked = keys::add_named(&keyring, c"two", REVOKED)?;
+    Request::detached(keyring.serial, BY_GOOD, DATA_OF_GOOD).refused(Errno::KEYREVOKED)?;
     Ok(())
 }
 

@@ -236,6 +236,11 @@ impl Judge<'_> {
         let keys = named(self.keys, issuer);
         let keys = keys.map(|(key, member)| (key.body(member), member.state, (key, member)));
         let ((key, member), verified) = data::check_any(&hashed, keys, &tools, self.now)?;
+        // A keyring may have a copy of it by another name, which knows that it was revoked.
+        let is_copy = |other: &Member| other.fingerprint == member.fingerprint;
+        if named(self.keys, None).any(|(_, other)| is_copy(other) && other.state.revoked) {
+            return Err(Refusal::KeyRevoked.into());
+        }
         let primary = key.members().next().unwrap_or(member);
         let good = Good {
             fingerprint: member.fingerprint,
