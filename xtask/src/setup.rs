@@ -30,6 +30,9 @@ pub(crate) const USER: &[&str] = &["strace"];
 /// What the PGP driver's tests have keys, signatures and packages made with.
 pub(crate) const PGP: &[&str] = &["gnupg", "rpm"];
 
+/// What the PGP driver's tests ask where it is on the machine: not every system has it.
+pub(crate) const PGP_WISHED: &[&str] = &["sqv"];
+
 /// What it takes to build the fuzz targets: the fuzzer is C++.
 pub(crate) const FUZZ: &[&str] = &["g++", "libc6-dev"];
 
@@ -86,6 +89,14 @@ impl Setup {
         progress::step("installing packages", Duration::from_secs(60), || {
             retried(|| run::stdout(&mut as_root(&install)?).map(drop))
         })
+    }
+
+    /// Installs these packages where that is possible, and goes on without them where it is not.
+    pub(crate) fn wished(self, packages: &[&str]) {
+        if let Err(error) = self.packages(packages) {
+            let names = packages.join(" ");
+            progress::note(&format!("{names}: tests go on without: {error:#}"));
+        }
     }
 
     /// Sees to it that cargo can format and lint: by rustup where it is at home, else by Debian's packages.

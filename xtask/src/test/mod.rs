@@ -77,6 +77,7 @@ pub(crate) fn run(options: &Options, setup: Setup) -> Result<Counts> {
     for packages in [setup::VM, setup::FUZZ, setup::USER, setup::PGP] {
         setup.packages(packages)?;
     }
+    setup.wished(setup::PGP_WISHED);
     setup.cargo_tools()?;
     let report = Report::default();
     let mut made = Made {
