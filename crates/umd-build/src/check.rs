@@ -10,6 +10,7 @@ use std::fmt;
 use object::LittleEndian;
 use object::elf::{self, FileHeader64, ProgramHeader64};
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader};
+use umd_core::text::is_plain;
 
 const ENDIAN: LittleEndian = LittleEndian;
 
@@ -45,14 +46,71 @@ pub struct Segment<'d> {
 }
 
 /// A part of the file by a linker's name. The kernel does not look at these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Section<'d> {
-    /// Its name.
-    pub name: &'d str,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Its name, as [`shown`] writes it.
+    pub name: String,
     /// Where in memory; 0 for what is not there at run time.
     pub address: u64,
     /// Bytes.
     pub size: u64,
+}
+
+/// Why the kernel does not map a segment, and so does not start the file: `fs/binfmt_elf.c`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Its end is beyond the highest address that there is.
+    Wraps,
+    /// It reaches into the kernel's half of the addresses.
+    KernelHalf,
+    /// It has fewer bytes in memory than in the file.
+    Shrinks,
+    /// It begins below the lowest address that a process may map.
+    Low,
+    /// Its address and its place in the file are not at the same place within a page.
+    Unaligned,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wraps => f.write_str("its end is beyond the highest address that there is"),
+            Self::KernelHalf => write!(
+                f,
+                "it reaches into the kernel's half; a process has addresses below {ADDRESSES_END:#x}"
+            ),
+            Self::Shrinks => f.write_str("it has fewer bytes in memory than in the file"),
+            Self::Low => write!(
+                f,
+                "it is too low; a process may map {ADDRESSES_BEGIN:#x} and above"
+            ),
+            Self::Unaligned => write!(
+                f,
+                "its address and its offset in the file differ within a page of {PAGE} bytes"
+            ),
+        }
+    }
+}
+
+/// The addresses that a process may map: `mmap_min_addr`, as distributions have it, and `TASK_SIZE`
+/// with page tables of four levels.
+const ADDRESSES_BEGIN: u64 = 65_536;
+const ADDRESSES_END: u64 = 0x7fff_ffff_f000;
+
+/// Bytes of a page.
+const PAGE: u64 = 4096;
+
+/// Returns text of a file as people may be shown it: characters that move a cursor, end a line or turn
+/// its direction are escaped.
+pub fn shown(bytes: &[u8]) -> String {
+    let escaped = |c: char| match is_plain(c) {
+        true => c.to_string(),
+        false => c.escape_default().to_string(),
+    };
+    String::from_utf8_lossy(bytes)
+        .chars()
+        .map(escaped)
+        .collect()
 }
 
 /// What is wrong with an executable.
@@ -68,6 +126,8 @@ pub enum Flaw {
     Entry(u64),
     /// The segment at this address lies, in part, beyond the file's end.
     Cut(u64),
+    /// The kernel does not map the segment at this address.
+    Segment(u64, Fault),
     /// It names an interpreter, a dynamic linker.
     Interpreter(String),
     /// It needs these shared libraries.
@@ -96,6 +156,7 @@ impl fmt::Display for Flaw {
             Self::Kind(number) => write!(f, "it is an ELF file of type {number}; a handler is an executable (type 2 or, position independent, 3)"),
             Self::Entry(address) => write!(f, "it begins at {address:#x}, where it has no code; is it a library, or without a `_start`?"),
             Self::Cut(address) => write!(f, "the segment at {address:#x} lies beyond the file's end: the file has been cut off"),
+            Self::Segment(address, fault) => write!(f, "the kernel does not map the segment at {address:#x}: {fault}"),
             Self::Interpreter(path) => write!(f, "it names the interpreter {path}, which it will not find: link it statically"),
             Self::Libraries(names) => write!(f, "it needs shared libraries ({}), which it will not find: link it statically", names.join(", ")),
             Self::WritableCode(address) => write!(f, "the segment at {address:#x} is writable and executable; it may be one of these at most"),
@@ -139,6 +200,11 @@ impl<'d> Image<'d> {
                 .filter(cut)
                 .map(|cut| Flaw::Cut(cut.p_vaddr(ENDIAN))),
         );
+        let faults = loaded().filter_map(|program| {
+            let fault = fault(kind, program)?;
+            Some(Flaw::Segment(program.p_vaddr(ENDIAN), fault))
+        });
+        flaws.extend(faults);
         let entry = self.entry();
         let is_code = |segment: &Segment<'_>| {
             let offset = entry.checked_sub(segment.address);
@@ -185,6 +251,13 @@ impl<'d> Image<'d> {
         self.bytes.len() as u64
     }
 
+    /// Bytes of memory that its segments take before it runs, those that the file does not have among
+    /// them.
+    pub fn memory(&self) -> u64 {
+        self.segments()
+            .fold(0, |sum, segment| segment.size.saturating_add(sum))
+    }
+
     /// What is mapped into memory.
     pub fn segments(&self) -> impl Iterator<Item = Segment<'d>> + use<'d> {
         let bytes = self.bytes;
@@ -204,15 +277,14 @@ impl<'d> Image<'d> {
     }
 
     /// What the linker calls the parts; none where it has been stripped of that, or where it makes no sense.
-    pub fn sections(&self) -> Vec<Section<'d>> {
+    pub fn sections(&self) -> Vec<Section> {
         let Ok(table) = self.header.sections(ENDIAN, self.bytes) else {
             return Vec::new();
         };
         let named = |section| {
             let name = table.section_name(ENDIAN, section).ok()?;
-            let name = std::str::from_utf8(name).ok()?;
-            (!name.is_empty()).then_some(Section {
-                name,
+            (!name.is_empty()).then(|| Section {
+                name: shown(name),
                 address: section.sh_addr(ENDIAN),
                 size: section.sh_size(ENDIAN),
             })
@@ -220,15 +292,15 @@ impl<'d> Image<'d> {
         table.iter().filter_map(named).collect()
     }
 
-    /// The interpreter that it names.
+    /// The interpreter that it names, as [`shown`] writes it.
     pub fn interpreter(&self) -> Option<String> {
         let program = self.programs_of(elf::PT_INTERP).next()?;
         let path = program.data(ENDIAN, self.bytes).unwrap_or_default();
         let path = path.strip_suffix(b"\0").unwrap_or(path);
-        Some(String::from_utf8_lossy(path).into_owned())
+        Some(shown(path))
     }
 
-    /// The shared libraries that it needs.
+    /// The shared libraries that it needs, as [`shown`] writes them.
     pub fn libraries(&self) -> Vec<String> {
         let entries = self
             .programs_of(elf::PT_DYNAMIC)
@@ -246,7 +318,7 @@ impl<'d> Image<'d> {
         let name = |offset: u64| {
             let name = strings?.get(usize::try_from(offset).ok()?..)?;
             let name = &name[..name.iter().position(|byte| *byte == 0)?];
-            Some(String::from_utf8_lossy(name).into_owned())
+            Some(shown(name))
         };
         entries()
             .filter(|entry| entry.d_tag(ENDIAN) == elf::DT_NEEDED)
@@ -268,6 +340,27 @@ impl<'d> Image<'d> {
     }
 }
 
+/// Why the kernel does not map a segment of a file of this type.
+fn fault(kind: u16, program: &ProgramHeader64<LittleEndian>) -> Option<Fault> {
+    let (address, size) = (program.p_vaddr(ENDIAN), program.p_memsz(ENDIAN));
+    if size < program.p_filesz(ENDIAN) {
+        return Some(Fault::Shrinks);
+    }
+    let Some(end) = address.checked_add(size) else {
+        return Some(Fault::Wraps);
+    };
+    if end > ADDRESSES_END {
+        return Some(Fault::KernelHalf);
+    }
+    // A position-independent file is moved to where there is room.
+    if kind == elf::ET_EXEC && address < ADDRESSES_BEGIN {
+        return Some(Fault::Low);
+    }
+    let within = |place: u64| place % PAGE;
+    let is_aligned = within(address) == within(program.p_offset(ENDIAN));
+    (!is_aligned && program.p_filesz(ENDIAN) > 0).then_some(Fault::Unaligned)
+}
+
 /// All that is wrong with a file that should be a handler of at most `size_max` bytes.
 pub fn flaws(bytes: &[u8], size_max: u64) -> Vec<Flaw> {
     match Image::parse(bytes) {
@@ -284,7 +377,10 @@ mod tests {
     const DATA: u32 = elf::PF_R | elf::PF_W;
     const CODE: u32 = elf::PF_R | elf::PF_X;
 
-    /// A program header: type, flags, address, bytes.
+    /// Where addresses begin.
+    const BASE: u64 = 0x40_0000;
+
+    /// A program header: type, flags, address from [`BASE`] on, bytes.
     type Program = (u32, u32, u64, &'static [u8]);
 
     const GOOD: &[Program] = &[
@@ -294,7 +390,8 @@ mod tests {
         (elf::PT_GNU_STACK, DATA, 0, b""),
     ];
 
-    /// An executable with these program headers, which begins at 0x2000.
+    /// An executable with these program headers, which begins at 0x2000. Each segment has pages of its
+    /// own in the file.
     fn file(programs: &[Program]) -> Vec<u8> {
         let mut file = b"\x7fELF\x02\x01\x01".to_vec();
         file.resize(16, 0);
@@ -302,25 +399,28 @@ mod tests {
             file.extend(half.to_le_bytes());
         }
         file.extend(1_u32.to_le_bytes());
-        for long in [0x2000_u64, 64, 0] {
+        for long in [BASE + 0x2000, 64, 0] {
             file.extend(long.to_le_bytes());
         }
         file.extend(0_u32.to_le_bytes());
         for half in [64, 56, programs.len() as u16, 64, 0, 0] {
             file.extend(half.to_le_bytes());
         }
-        let mut offset = (file.len() + 56 * programs.len()) as u64;
+        let mut offset = PAGE;
         for (kind, flags, address, bytes) in programs {
             file.extend(kind.to_le_bytes());
             file.extend(flags.to_le_bytes());
-            let size = bytes.len() as u64;
-            for long in [offset, *address, *address, size, size, 1] {
+            let (size, address) = (bytes.len() as u64, BASE + address);
+            for long in [offset, address, address, size, size, PAGE] {
                 file.extend(long.to_le_bytes());
             }
-            offset += size;
+            offset += PAGE;
         }
-        for (_, _, _, bytes) in programs {
-            file.extend(*bytes);
+        for (number, (.., bytes)) in programs.iter().enumerate() {
+            if !bytes.is_empty() {
+                file.resize((number + 1) * PAGE as usize, 0);
+                file.extend(*bytes);
+            }
         }
         file
     }
@@ -379,7 +479,7 @@ mod tests {
         for entry in [0_u16, 0x1000, 0x1fff, 0x2002, 0x3000] {
             let mut file = file(GOOD);
             file[24..26].copy_from_slice(&entry.to_le_bytes());
-            assert_eq!(found(&file), [Flaw::Entry(entry.into())]);
+            assert_eq!(found(&file), [Flaw::Entry(BASE + u64::from(entry))]);
         }
         let mut second = file(GOOD);
         second[24] = 1;
@@ -390,7 +490,7 @@ mod tests {
     fn a_file_that_was_cut_off_is_refused() {
         let mut file = file(GOOD);
         file.pop();
-        assert_eq!(found(&file), [Flaw::Cut(0x3000)]);
+        assert_eq!(found(&file), [Flaw::Cut(BASE + 0x3000)]);
     }
 
     #[test]
@@ -410,16 +510,16 @@ mod tests {
         let tag = |tag: i64| tag as u64;
         let (needed, table) = (tag(elf::DT_NEEDED), tag(elf::DT_STRTAB));
         let dynamic = |list| [strings, (elf::PT_DYNAMIC, DATA, 0x6000, words(list))];
-        let one = dynamic([needed, 1, table, 0x5000, 0, 0, 0, 0]);
+        let one = dynamic([needed, 1, table, BASE + 0x5000, 0, 0, 0, 0]);
         assert_eq!(
             found(&with(&one)),
             [Flaw::Libraries(vec!["libc.so.6".into()])]
         );
-        let nameless = dynamic([needed, 99, table, 0x5000, needed, 1, 0, 0]);
+        let nameless = dynamic([needed, 99, table, BASE + 0x5000, needed, 1, 0, 0]);
         let names = vec!["without a name".into(), "libc.so.6".into()];
         assert_eq!(found(&with(&nameless)), [Flaw::Libraries(names)]);
         // A position-independent static executable has a dynamic section that needs nothing.
-        let none = dynamic([table, 0x5000, 0, 0, needed, 1, 0, 0]);
+        let none = dynamic([table, BASE + 0x5000, 0, 0, needed, 1, 0, 0]);
         assert_eq!(found(&with(&none)), []);
     }
 
@@ -427,7 +527,7 @@ mod tests {
     fn what_is_writable_and_executable_is_refused() {
         let all = elf::PF_R | elf::PF_W | elf::PF_X;
         let file = with(&[(elf::PT_LOAD, all, 0x4000, b"x")]);
-        assert_eq!(found(&file), [Flaw::WritableCode(0x4000)]);
+        assert_eq!(found(&file), [Flaw::WritableCode(BASE + 0x4000)]);
     }
 
     #[test]
@@ -456,7 +556,7 @@ mod tests {
         ]);
         let expected = [
             Flaw::Interpreter("/ld".into()),
-            Flaw::WritableCode(0x2000),
+            Flaw::WritableCode(BASE + 0x2000),
             Flaw::UnmarkedStack,
         ];
         assert_eq!(found(&file), expected);
@@ -465,13 +565,15 @@ mod tests {
     #[test]
     fn no_file_makes_it_panic() {
         let strings: Program = (elf::PT_LOAD, READ, 0x5000, b"\0libc.so.6\0");
-        let list = words([1, 1, 5, 0x5000, 0, 0, 0, 0]);
+        let list = words([1, 1, 5, BASE + 0x5000, 0, 0, 0, 0]);
         let whole = with(&[
             strings,
             (elf::PT_DYNAMIC, DATA, 0x6000, list),
             (elf::PT_INTERP, READ, 0x7000, b"/ld\0"),
         ]);
-        for at in 0..whole.len() {
+        // The headers, and what is in segments. Zeros between them are nobody's.
+        let is_of_use = |at: &usize| *at < 64 + 56 * 7 || whole[*at] != 0;
+        for at in (0..whole.len()).filter(is_of_use) {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut file = whole.clone();
                 file[at] = value;
@@ -483,5 +585,62 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The good file with one number of its second segment's header changed: at which byte of the
+    /// header, and to what.
+    fn changed(at: usize, value: u64) -> Vec<u8> {
+        let mut file = file(GOOD);
+        let header = 64 + 56;
+        file[header + at..header + at + 8].copy_from_slice(&value.to_le_bytes());
+        file
+    }
+
+    #[test]
+    fn what_no_kernel_maps_is_refused() {
+        const OFFSET: usize = 8;
+        const ADDRESS: usize = 16;
+        const IN_MEMORY: usize = 40;
+        let half = 0x8000_0000_0000;
+        for (at, value, address, fault) in [
+            (IN_MEMORY, 1, BASE + 0x2000, Fault::Shrinks),
+            (IN_MEMORY, u64::MAX, BASE + 0x2000, Fault::Wraps),
+            (ADDRESS, half, half, Fault::KernelHalf),
+            (ADDRESS, ADDRESSES_END, ADDRESSES_END, Fault::KernelHalf),
+            (IN_MEMORY, half, BASE + 0x2000, Fault::KernelHalf),
+            (ADDRESS, 0, 0, Fault::Low),
+            (ADDRESS, 0xf000, 0xf000, Fault::Low),
+            (OFFSET, 2 * PAGE - 1, BASE + 0x2000, Fault::Unaligned),
+            (ADDRESS, BASE + 0x2001, BASE + 0x2001, Fault::Unaligned),
+        ] {
+            let found = found(&changed(at, value));
+            let expected = Flaw::Segment(address, fault);
+            assert!(found.contains(&expected), "{expected:?}: {found:?}");
+        }
+        // What is moved begins at 0.
+        let mut independent = changed(ADDRESS, 0);
+        independent[16] = 3;
+        assert!(!found(&independent).contains(&Flaw::Segment(0, Fault::Low)));
+    }
+
+    #[test]
+    fn memory_is_what_all_segments_take() {
+        let plain = file(GOOD);
+        let memory = |file: &[u8]| Image::parse(file).unwrap().memory();
+        assert_eq!(memory(&plain), 9 + 2 + 4);
+        assert_eq!(memory(&changed(40, 100 << 20)), (100 << 20) + 9 + 4);
+        assert_eq!(memory(&changed(40, u64::MAX)), u64::MAX);
+    }
+
+    #[test]
+    fn names_move_no_cursor_and_end_no_line() {
+        let file = with(&[(elf::PT_INTERP, READ, 0x4000, b"/ld\nwrong: \x1b[2J\xff\0")]);
+        let [flaw] = &found(&file)[..] else {
+            panic!("one flaw");
+        };
+        let text = flaw.to_string();
+        assert!(text.contains("/ld\\nwrong: \\u{1b}[2J\u{fffd}"), "{text}");
+        assert!(!text.contains(['\n', '\u{1b}']), "{text}");
+        assert_eq!(shown("ä\u{202e}b".as_bytes()), "ä\\u{202e}b");
     }
 }

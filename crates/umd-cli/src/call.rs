@@ -2,17 +2,21 @@
 //! `umd call`: one request to a handler, with all that is known of how it was kept.
 
 use std::fmt::Write;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use sample_proto::RequestError;
 use serde::Serialize;
 use umd::{CallError, CallFailure, Cause, Driver, Exit, Lockdown, Question, Report, Status};
+use umd_core::policy::Policy;
 
 use crate::Verdict;
 use crate::check::Profile;
+use crate::input;
 use crate::output::{self, Format, FormatArgs};
 
 /// The sample driver's handler.
@@ -111,7 +115,7 @@ impl Request {
     fn bytes(&self) -> Result<Vec<u8>> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.clone()),
-            Self::File(path) => read(path),
+            Self::File(path) => request(path),
         }
     }
 }
@@ -123,8 +127,26 @@ fn offset(text: &str) -> Result<sample_proto::Request, String> {
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+/// The most bytes of a handler: what it has of memory, its file included.
+const HANDLER_MAX: u64 = Policy::DEFAULT.memory_max;
+
+/// The most bytes of a request in a file.
+const REQUEST_MAX: u64 = 256 << 20;
+
+/// Reads a request, which may come out of a pipe.
+fn request(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(REQUEST_MAX + 1).read_to_end(&mut bytes))
+        .with_context(|| format!("cannot read {}", input::name(path)))?;
+    if bytes.len() as u64 > REQUEST_MAX {
+        bail!(
+            "{} has more than {} MiB, which a request may have",
+            input::name(path),
+            REQUEST_MAX >> 20
+        );
+    }
+    Ok(bytes)
 }
 
 /// What came of it.
@@ -189,7 +211,7 @@ impl Call {
                 (driver, reply.map(Reply::Offset).map_err(Failure::from))
             }
             (_, blob) => {
-                let blob = read(blob.as_deref().unwrap_or(Path::new("")))?;
+                let blob = input::read(blob.as_deref().unwrap_or(Path::new("")), HANDLER_MAX)?;
                 let request = self.request.as_ref().map(Request::bytes);
                 let request = request.transpose()?.unwrap_or_default();
                 let driver = self.driver("blob", &blob, request.len())?;

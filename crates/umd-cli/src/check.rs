@@ -4,14 +4,16 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use umd_build::check::{Flaw, Image, SIZE_MAX_STD};
 use umd_core::lockdown::{COMPUTE, MISSED, STRICT};
+use umd_core::policy::Policy;
 use umd_core::syscall::{Syscall, Syscalls};
 
 use crate::Verdict;
+use crate::input;
 use crate::output::{self, Format, FormatArgs};
 use crate::reach::{self, Reach};
 
@@ -38,9 +40,17 @@ pub(crate) struct Check {
     #[arg(long, value_name = "BYTES", default_value_t = SIZE_MAX_STD)]
     size_max: u64,
 
+    /// Its driver gives it so many bytes of memory
+    #[arg(long, value_name = "BYTES", default_value_t = Policy::DEFAULT.memory_max)]
+    memory_max: u64,
+
     #[command(flatten)]
     format: FormatArgs,
 }
+
+/// The most bytes of a file that is read, unless it may have more. Of a longer one its length is all
+/// that is told.
+const READ_MAX: u64 = 64 << 20;
 
 /// A lockdown whose list of system calls is known beforehand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -160,25 +170,45 @@ impl Check {
     }
 
     pub(crate) fn run(&self) -> Result<Verdict> {
-        let bytes = std::fs::read(&self.blob)
-            .with_context(|| format!("cannot read {}", self.blob.display()))?;
-        let (flaws, image) = match Image::parse(&bytes) {
-            Ok(image) => (image.flaws(self.size_max), Some(Details::of(&image))),
-            Err(flaw) => (vec![flaw], None),
+        let size = input::length(&self.blob)?;
+        let max = self.size_max;
+        let read_max = max.max(READ_MAX);
+        let (flaws, image) = if size > read_max {
+            (vec![Flaw::Size { size, max }.to_string()], None)
+        } else {
+            self.look(&input::read(&self.blob, read_max)?)
         };
         let report = Report {
             file: self.blob.clone(),
-            size: bytes.len() as u64,
-            flaws: flaws.iter().map(Flaw::to_string).collect(),
+            size,
+            flaws,
             image,
         };
         output::result(self.format(), &report, || report.text())?;
         let fits = self.lockdown.is_none_or(|lockdown| report.fits(lockdown));
-        if flaws.is_empty() && fits {
+        if report.flaws.is_empty() && fits {
             Ok(Verdict::Fine)
         } else {
             Ok(Verdict::Found)
         }
+    }
+
+    /// What is wrong with a file, and what else there is to say.
+    fn look(&self, bytes: &[u8]) -> (Vec<String>, Option<Details>) {
+        let image = match Image::parse(bytes) {
+            Ok(image) => image,
+            Err(flaw) => return (vec![flaw.to_string()], None),
+        };
+        let flaws = image.flaws(self.size_max);
+        let mut flaws: Vec<String> = flaws.iter().map(Flaw::to_string).collect();
+        let (memory, max) = (image.memory(), self.memory_max);
+        if memory > max {
+            flaws.push(format!(
+                "its segments take {memory} bytes of memory, those that the file does not have (.bss) among \
+                 them; its driver gives it {max}"
+            ));
+        }
+        (flaws, Some(Details::of(&image)))
     }
 }
 
@@ -193,7 +223,7 @@ impl Details {
             execute: segment.execute,
         });
         let sections = image.sections().into_iter().map(|section| Section {
-            name: section.name.to_owned(),
+            name: section.name,
             address: section.address,
             size: section.size,
         });
@@ -276,7 +306,7 @@ impl Report {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{}: {} bytes\n", self.file.display(), self.size);
+        let mut text = format!("{}: {} bytes\n", input::name(&self.file), self.size);
         for flaw in &self.flaws {
             let _ = writeln!(text, "wrong: {flaw}");
         }

@@ -4,6 +4,7 @@
 mod call;
 mod check;
 mod doctor;
+mod input;
 mod manual;
 mod new;
 mod output;

@@ -246,6 +246,104 @@ mod check {
         umd(&["check"]).usage();
         umd(&["check", sample(), "--lockdown", "none"]).usage();
     }
+
+    #[test]
+    fn what_has_no_end_or_is_too_long_is_not_read() {
+        let told = umd(&["check", "/dev/zero"]).failed();
+        assert!(
+            told.contains("it is a device, a pipe or a socket"),
+            "{told}"
+        );
+        let sparse = file("sparse", b"");
+        fs::File::options()
+            .write(true)
+            .open(&sparse)
+            .and_then(|file| file.set_len(3 << 30))
+            .unwrap();
+        let told = umd(&["check", sparse.to_str().unwrap()]).found();
+        assert!(told.contains("3221225472 bytes; at most 8388608"), "{told}");
+        fs::remove_file(&sparse).unwrap();
+        // Nobody writes to it, and nobody waits for that.
+        let pipe = sparse.with_extension("pipe");
+        let _ = fs::remove_file(&pipe);
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let told = umd(&["check", pipe.to_str().unwrap()]).failed();
+        assert!(
+            told.contains("it is a device, a pipe or a socket"),
+            "{told}"
+        );
+        let zeros = ["--request", "00", "--reply-max", "8"];
+        for blob in ["/dev/zero", pipe.to_str().unwrap()] {
+            let told = umd(&[&["call", "--blob", blob][..], &zeros].concat()).failed();
+            assert!(told.contains("a device, a pipe"), "{told}");
+        }
+        let told = umd(&["check", "/proc/self"]).failed();
+        assert!(told.contains("it is a directory"), "{told}");
+    }
+
+    /// The sample's handler with these bytes at an offset in its first program header that loads.
+    fn changed(name: &str, at: usize, bytes: &[u8]) -> PathBuf {
+        let mut handler = fs::read(sample()).unwrap();
+        let word = |at: usize| u64::from_le_bytes(handler[at..at + 8].try_into().unwrap());
+        let header = (0..)
+            .map(|number| word(32) as usize + 56 * number)
+            .find(|header| handler[*header..].starts_with(&1_u32.to_le_bytes()))
+            .unwrap();
+        handler[header + at..][..bytes.len()].copy_from_slice(bytes);
+        file(name, &handler)
+    }
+
+    #[test]
+    fn what_no_kernel_starts_is_told() {
+        for (name, at, value, words) in [
+            (
+                "kernel-half",
+                16,
+                0xffff_8000_0000_0000_u64,
+                "the kernel's half",
+            ),
+            ("wraps", 40, u64::MAX, "beyond the highest address"),
+            ("shrinks", 40, 1, "fewer bytes in memory"),
+        ] {
+            let file = changed(name, at, &value.to_le_bytes());
+            let told = umd(&["check", file.to_str().unwrap()]).found();
+            assert!(told.contains(words), "{name}: {told}");
+        }
+    }
+
+    #[test]
+    fn more_memory_than_its_driver_gives_is_told() {
+        let file = changed("bss", 40, &(65_u64 << 20).to_le_bytes());
+        let file = file.to_str().unwrap();
+        let told = umd(&["check", file]).found();
+        assert!(told.contains("its driver gives it 67108864"), "{told}");
+        let told = umd(&["check", file, "--memory-max", "100000000"]);
+        assert!(!told.out.contains("its driver gives it"), "{told:?}");
+    }
+
+    #[test]
+    fn names_in_a_file_begin_no_line() {
+        let mut handler = fs::read(sample()).unwrap();
+        // The first program header is made an interpreter's, whose name is in the file's head.
+        let name = b"/x\nwrong: nothing\x1b[2J\0";
+        let at = handler.len() as u64;
+        handler.extend(name);
+        let header = u64::from_le_bytes(handler[32..40].try_into().unwrap()) as usize;
+        handler[header..header + 4].copy_from_slice(&3_u32.to_le_bytes());
+        handler[header + 8..header + 16].copy_from_slice(&at.to_le_bytes());
+        handler[header + 32..header + 40].copy_from_slice(&(name.len() as u64).to_le_bytes());
+        let file = file("forged\x1b", &handler);
+        let told = umd(&["check", file.to_str().unwrap()]).found();
+        assert!(told.contains("/x\\nwrong: nothing\\u{1b}[2J"), "{told}");
+        assert!(
+            !told.lines().any(|line| line.starts_with("wrong: nothing")),
+            "{told}"
+        );
+        assert!(!told.contains('\u{1b}'), "{told}");
+        let json = umd(&["check", file.to_str().unwrap(), "--json"]).found_json();
+        assert!(text(&json, "interpreter").contains("\\nwrong"), "{json:#}");
+    }
 }
 
 mod doctor {
