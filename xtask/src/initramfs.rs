@@ -21,6 +21,18 @@ enum Entry {
     Copy { mode: u32, source: PathBuf },
 }
 
+/// The directories that are links to those of the same name below `/usr`.
+const MERGED: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64"];
+
+/// Where a path is when these links have been followed. It does not begin with a slash.
+fn merged(path: &str) -> String {
+    let first = path.split('/').next().unwrap_or(path);
+    match MERGED.contains(&first) {
+        true => format!("usr/{path}"),
+        false => path.to_owned(),
+    }
+}
+
 /// An archive in the making. The same entries always give the same bytes.
 #[derive(Default)]
 pub(crate) struct Initramfs {
@@ -29,7 +41,7 @@ pub(crate) struct Initramfs {
 
 impl Initramfs {
     fn insert(&mut self, path: &str, entry: Entry) {
-        let path = path.trim_matches('/').to_owned();
+        let path = merged(path.trim_matches('/'));
         let mut above = String::new();
         for part in path.split('/') {
             if !above.is_empty() {
@@ -41,6 +53,17 @@ impl Initramfs {
             above.push_str(part);
         }
         self.entries.insert(path, entry);
+    }
+
+    /// Adds the links that make `/bin` and its like the directories below `/usr`, as distributions have
+    /// it. Whatever is added to the former goes to the latter.
+    pub(crate) fn merge_usr(&mut self) {
+        for name in MERGED {
+            let target = format!("usr/{name}");
+            self.directory(&target, 0o755);
+            self.entries
+                .insert((*name).to_owned(), Entry::Link { target });
+        }
     }
 
     /// Adds an empty directory.
@@ -264,6 +287,27 @@ mod tests {
         archive.file("/etc/umd/command", 0o644, "x");
         let names: Vec<&str> = archive.entries.keys().map(String::as_str).collect();
         assert_eq!(names, ["etc", "etc/umd", "etc/umd/command"]);
+    }
+
+    #[test]
+    fn bin_is_below_usr() {
+        let mut archive = Initramfs::default();
+        archive.merge_usr();
+        archive.file("/bin/sh", 0o755, "x");
+        archive.link("/sbin/modprobe", "/usr/bin/kmod");
+        archive.directory("/bin", 0o755);
+        archive.file("/lib64/ld.so", 0o755, "x");
+        archive.file("/library", 0o644, "x");
+        let places: Vec<&str> = archive.entries.keys().map(String::as_str).collect();
+        let all = "bin lib lib32 lib64 library sbin usr usr/bin usr/bin/sh usr/lib usr/lib32 \
+                   usr/lib64 usr/lib64/ld.so usr/sbin usr/sbin/modprobe";
+        assert_eq!(places.join(" "), all);
+        for name in MERGED {
+            let Some(Entry::Link { target }) = archive.entries.get(*name) else {
+                panic!("{name} is no link");
+            };
+            assert_eq!(target, &format!("usr/{name}"));
+        }
     }
 
     #[test]

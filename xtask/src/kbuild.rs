@@ -9,6 +9,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
 
@@ -112,12 +113,7 @@ pub(crate) struct Modules {
 
 /// Builds all modules for a kernel, as far as anything changed.
 pub(crate) fn build(kernel: &Kernel, setup: Setup) -> Result<Modules> {
-    setup.packages(setup::BUILD)?;
-    setup.packages(bpf::PACKAGES)?;
-    if kernel.build.join("vmlinux").is_file() {
-        setup.packages(&["pahole"])?;
-    }
-    let builder = Builder::new(setup, kernel.needs.kasan)?;
+    let builder = builder(kernel, setup)?;
     progress::step(
         &format!("kernel {}: building modules", kernel.name),
         Duration::from_secs(10),
@@ -125,14 +121,73 @@ pub(crate) fn build(kernel: &Kernel, setup: Setup) -> Result<Modules> {
     )
 }
 
-fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
+/// Builds umd.ko for a kernel, and the module in a folder against it.
+pub(crate) fn build_foreign(kernel: &Kernel, setup: Setup, folder: &ForeignFolder) -> Result<()> {
+    let builder = builder(kernel, setup)?;
+    let umd = progress::step(
+        &format!("kernel {}: building umd.ko", kernel.name),
+        Duration::from_secs(10),
+        || build_umd(kernel, &builder, &handlers(&[])?),
+    )?;
+    progress::print(&publish(&umd.ko, &kernel.out())?.display().to_string());
+    let mut make = kbuild(kernel, &folder.0, &[&umd.symvers]);
+    progress::note(&run::shown(&make));
+    let status = make.status().context("cannot run make")?;
+    if !status.success() {
+        bail!(
+            "the build of {} for kernel {} failed ({status})",
+            folder.0.display(),
+            kernel.name
+        );
+    }
+    Ok(())
+}
+
+/// A folder from elsewhere that the kernel's build can make a module of.
+#[derive(Clone, Debug)]
+pub(crate) struct ForeignFolder(PathBuf);
+
+impl FromStr for ForeignFolder {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let folder = fs::canonicalize(text).map_err(|error| format!("{text}: {error}"))?;
+        if !folder.is_dir() {
+            return Err(format!("{text} is no directory; a module is built in one"));
+        }
+        if !folder.join("Kbuild").is_file() && !folder.join("Makefile").is_file() {
+            return Err(format!(
+                "{text} holds neither a Kbuild nor a Makefile, with a line as `obj-m := my_driver.o`"
+            ));
+        }
+        Ok(Self(folder))
+    }
+}
+
+fn builder(kernel: &Kernel, setup: Setup) -> Result<Builder> {
+    setup.packages(setup::BUILD)?;
+    setup.packages(bpf::PACKAGES)?;
+    if kernel.build.join("vmlinux").is_file() {
+        setup.packages(&["pahole"])?;
+    }
+    Builder::new(setup, kernel.needs.kasan)
+}
+
+/// umd.ko as it was built, with what it exports.
+struct Umd {
+    ko: PathBuf,
+    symvers: PathBuf,
+    /// The symbols that the kernel and umd.ko export.
+    symbols: BTreeSet<String>,
+}
+
+fn build_umd(kernel: &Kernel, builder: &Builder, handlers: &Path) -> Result<Umd> {
     let root = paths::root();
     let out = kernel.out();
     copy_tree(&root.join("kernel/include"), &out.join("include"))?;
     link(&kernel.build, &out.join("build"))?;
 
     let umd_object = builder.object("umd", &root.join("crates/umd-kernel"), &["host"])?;
-    let handlers = handlers()?;
     let umd = Folder::new(kernel, "umd")?;
     umd.put(
         Path::new("launcher.blob"),
@@ -143,15 +198,31 @@ fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
         umd.put(&name, &content)?;
     }
     umd.put(Path::new("umd_rust.bin"), &paths::read(&umd_object)?)?;
-    let kernel_symbols = exported(&kernel.build.join("Module.symvers"))?;
-    let umd_ko = umd.make(&[], &[], &kernel_symbols)?;
+    let mut symbols = exported(&kernel.build.join("Module.symvers"))?;
+    let ko = umd.make(&[], &[], &symbols)?;
     if kernel.needs.slowness == 1 {
-        check::umd_size(&paths::read(&umd_ko)?)?;
+        check::umd_size(&paths::read(&ko)?)?;
     }
+    let symvers = umd.path.join("Module.symvers");
+    symbols.extend(exported(&symvers)?);
+    Ok(Umd {
+        ko,
+        symvers,
+        symbols,
+    })
+}
 
-    let mut symbols = kernel_symbols;
-    let umd_symvers = umd.path.join("Module.symvers");
-    symbols.extend(exported(&umd_symvers)?);
+fn build_all(kernel: &Kernel, builder: &Builder) -> Result<Modules> {
+    let (root, out) = (paths::root(), kernel.out());
+    let names: Vec<&str> = { DRIVERS.iter() }
+        .filter_map(|driver| driver.handler)
+        .collect();
+    let handlers = handlers(&names)?;
+    let Umd {
+        ko: umd_ko,
+        symvers: umd_symvers,
+        symbols,
+    } = build_umd(kernel, builder, &handlers)?;
     let slow: &[&str] = if kernel.needs.slowness > 1 {
         &["slow"]
     } else {
@@ -397,29 +468,8 @@ fn kbuild(kernel: &Kernel, folder: &Path, extra_symbols: &[&Path]) -> Command {
     make
 }
 
-/// Builds a module folder from elsewhere against our symbols and headers.
-pub(crate) fn build_foreign(kernel: &Kernel, folder: &Path) -> Result<()> {
-    let folder = fs::canonicalize(folder)
-        .with_context(|| format!("no such directory: {}", folder.display()))?;
-    if !folder.join("Kbuild").is_file() && !folder.join("Makefile").is_file() {
-        bail!("{} holds neither a Kbuild nor a Makefile", folder.display());
-    }
-    let symvers = kernel.out().join("Module.symvers");
-    let mut make = kbuild(kernel, &folder, &[&symvers]);
-    progress::note(&run::shown(&make));
-    let status = make.status().context("cannot run make")?;
-    if !status.success() {
-        bail!(
-            "the build of {} for kernel {} failed ({status})",
-            folder.display(),
-            kernel.name
-        );
-    }
-    Ok(())
-}
-
-/// Builds the handlers; returns the directory that they are in.
-fn handlers() -> Result<PathBuf> {
+/// Builds the launcher and these handlers; returns the directory that they are in.
+fn handlers(names: &[&str]) -> Result<PathBuf> {
     let target = paths::umd().join("cargo/handlers");
     let mut cargo = run::cargo();
     cargo
@@ -433,7 +483,7 @@ fn handlers() -> Result<PathBuf> {
         .arg(&target)
         .env_remove("RUSTFLAGS");
     cargo.args(["--bin", LAUNCHER]);
-    for handler in DRIVERS.iter().filter_map(|driver| driver.handler) {
+    for handler in names {
         cargo.args(["--bin", handler]);
     }
     // Programs named with --bin are looked for in the default members only.

@@ -37,6 +37,7 @@ use anyhow::{Result, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::kbuild::ForeignFolder;
 use crate::kernel::Id;
 use crate::rootfs::Add;
 use crate::setup::Setup;
@@ -170,7 +171,7 @@ enum Host {
     User,
 }
 
-/// Build all modules for a kernel, into target/umd/K/
+/// Build all modules for a kernel, into target/umd/K/; or umd.ko and one module from elsewhere
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask build --kernel 6.12\n  cargo xtask build --kernel 6.1 --module ../my-driver"
@@ -179,9 +180,9 @@ struct Build {
     #[command(flatten)]
     kernel: KernelArgs,
 
-    /// Then build the module in this kbuild folder against ours
+    /// Build umd.ko and, against it, the module in this folder, which has a Kbuild or a Makefile
     #[arg(long, value_name = "DIR")]
-    module: Option<PathBuf>,
+    module: Option<ForeignFolder>,
 }
 
 #[derive(Args)]
@@ -290,20 +291,25 @@ fn test(args: Test, setup: Setup) -> Result<ExitCode> {
 
 fn build(args: Build, setup: Setup) -> Result<()> {
     let kernel = args.kernel.kernel.prepare(setup)?;
+    if let Some(folder) = &args.module {
+        return kbuild::build_foreign(&kernel, setup, folder);
+    }
     let modules = kbuild::build(&kernel, setup)?;
     for module in modules.shipped.iter().chain(&modules.test) {
         progress::print(&module.display().to_string());
     }
-    match args.module {
-        Some(folder) => kbuild::build_foreign(&kernel, &folder),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn vm(args: VmArgs, setup: Setup) -> Result<ExitCode> {
     let typed = std::io::stdin().is_terminal() && !args.deterministic;
     if args.command.is_empty() && !typed {
         bail!("there is no terminal for a shell: give a command after `--`");
+    }
+    for add in &args.add {
+        if let Some(note) = add.note() {
+            progress::note(&note);
+        }
     }
     setup.packages(setup::VM)?;
     let kernel = args.kernel.kernel.prepare(setup)?;

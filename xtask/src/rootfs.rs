@@ -77,6 +77,19 @@ impl Add {
             destination,
         })
     }
+
+    /// Where the machine has a file that people may look for among its programs: one that is not
+    /// executable.
+    pub(crate) fn note(&self) -> Option<String> {
+        let in_home = self.destination.starts_with(HOME) && self.source.is_file();
+        in_home.then(|| {
+            format!(
+                "{} is not executable: the machine has it as {}",
+                self.source.display(),
+                self.destination
+            )
+        })
+    }
 }
 
 fn is_program(path: &Path) -> Result<bool> {
@@ -140,6 +153,7 @@ fn skeleton(archive: &mut Initramfs) -> Result<()> {
     ] {
         archive.directory(path, 0o755);
     }
+    archive.merge_usr();
     archive.directory(HOME, 0o700);
     archive.directory("/tmp", 0o1777);
     archive.device("/dev/console", 5, 1);
@@ -355,6 +369,15 @@ mod tests {
                 .expect_err("missing")
                 .contains("no such file")
         );
+    }
+
+    #[test]
+    fn what_is_no_program_is_told_with_its_place() {
+        let note = |text: &str| text.parse::<Add>().expect("a file").note();
+        assert_eq!(note("/bin/sh"), None);
+        let told = note("/etc/passwd").expect("a note");
+        assert!(told.contains("is not executable: the machine has it as /root/passwd"));
+        assert_eq!(note("/etc/passwd:/srv/passwd"), None);
     }
 
     #[test]
