@@ -42,7 +42,12 @@ impl Log {
 
     /// The complaints since this was asked last.
     pub(crate) fn complaints(&self) -> Vec<String> {
-        let complains = |message: &String| COMPLAINTS.iter().any(|word| message.contains(word));
+        // What a handler writes to its /dev/kmsg may be anything.
+        let is_a_handlers =
+            |message: &str| message.starts_with("umd: ") && message.contains(": handler says: ");
+        let complains = |message: &String| {
+            !is_a_handlers(message) && COMPLAINTS.iter().any(|word| message.contains(word))
+        };
         self.messages().into_iter().filter(complains).collect()
     }
 
@@ -58,17 +63,36 @@ impl Log {
 
     /// What was said since this was asked last.
     fn messages(&self) -> Vec<String> {
+        let records = self.records();
+        records.into_iter().map(|record| record.message).collect()
+    }
+
+    /// The records since this was asked last.
+    pub(crate) fn records(&self) -> Vec<Record> {
         let mut record = vec![0; 8192];
         let mut found = Vec::new();
         // One read(2) gives one record; it fails where there is no more.
         while let Ok(count) = rustix::io::read(&self.0, &mut record[..]) {
             let text = String::from_utf8_lossy(record.get(..count).unwrap_or_default());
             let text = text.lines().next().unwrap_or_default();
-            let message = text.split_once(';').map_or(text, |(_, message)| message);
-            found.push(message.to_owned());
+            let (head, message) = text.split_once(';').unwrap_or(("", text));
+            let level = head.split(',').next().and_then(|level| level.parse().ok());
+            found.push(Record {
+                level: level.map_or(0, |level: u32| level & 7),
+                message: message.to_owned(),
+            });
         }
         found
     }
+}
+
+/// A record of the kernel's log.
+#[derive(Debug)]
+pub(crate) struct Record {
+    /// Its level, of which 0 is the most urgent: syslog(2).
+    pub(crate) level: u32,
+    /// Its first line.
+    pub(crate) message: String,
 }
 
 /// All mounts of our namespace.

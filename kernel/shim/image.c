@@ -7,7 +7,6 @@
 #include <linux/fs.h>
 #include <linux/fs_struct.h>
 #include <linux/kdev_t.h>
-#include <linux/major.h>
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
@@ -16,9 +15,6 @@
 #include <linux/workqueue.h>
 #include "image.h"
 #include "shim.h"
-
-/* The minor number of /dev/kmsg, as in drivers/char/mem.c. */
-#define KMSG_MINOR	11
 
 struct staging {
 	struct work_struct work;
@@ -68,9 +64,10 @@ static int make_node(struct dentry *parent, const char *name, umode_t mode, dev_
 	return error;
 }
 
-/* The kernel log, for anybody to write to. */
-static int make_kmsg(struct dentry *root)
+/* The kernel log, for anybody to write to, in the driver's name: kmsg.c. */
+static int make_kmsg(struct umd_image *image)
 {
+	struct dentry *root = image->mount->mnt_root;
 	int error = make_node(root, "dev", S_IFDIR | 0555, 0);
 	struct dentry *dev;
 
@@ -81,9 +78,12 @@ static int make_kmsg(struct dentry *root)
 	inode_unlock(d_inode(root));
 	if (IS_ERR(dev))
 		return PTR_ERR(dev);
-	error = make_node(dev, "kmsg", S_IFCHR | 0222, MKDEV(MEM_MAJOR, KMSG_MINOR));
+	error = make_node(dev, "kmsg", S_IFCHR | 0222, umd_kmsg_device());
 	dput(dev);
-	return error;
+	if (error)
+		return error;
+	image->kmsg = umd_kmsg_new(image->name, root->d_sb);
+	return image->kmsg ? 0 : -ENOMEM;
 }
 
 /*
@@ -111,7 +111,7 @@ static void stage(struct work_struct *work)
 	inode_unlock(file_inode(file));
 	__fput_sync(file);
 	if (!staging->error && image->plan.foreign && image->plan.profile >= UMD_PROFILE_BASIC)
-		staging->error = make_kmsg(root);
+		staging->error = make_kmsg(image);
 
 	inode_lock(d_inode(root));
 	d_inode(root)->i_mode = S_IFDIR | 0555;
@@ -158,6 +158,7 @@ struct umd_image *umd_image_new(const char *name, const void *data, size_t len,
 	if (!staging.error)
 		return image;
 
+	umd_kmsg_free(image->kmsg);
 	kern_unmount(image->mount);
 free_image:
 	/* That is what a tmpfs says where it gets no memory; this one has no other bounds. */
@@ -177,6 +178,7 @@ struct vfsmount *umd_image_mount(const struct umd_image *image)
 /* A process that still runs keeps the mount until it is gone. */
 void umd_image_free(struct umd_image *image)
 {
+	umd_kmsg_free(image->kmsg);
 	kern_unmount(image->mount);
 	kfree(image->name);
 	kfree(image);

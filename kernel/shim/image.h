@@ -5,6 +5,7 @@
 #include <linux/types.h>
 #include "shim.h"
 
+struct umd_kmsg;
 struct vfsmount;
 
 /* What a process gives up: umd_core::lockdown::Lockdown::number(). Each gives up what the ones before it do. */
@@ -21,6 +22,8 @@ struct umd_image {
 	struct vfsmount *mount;
 	struct umd_image_plan plan;
 	char *name;
+	/* What its handlers say; null where they have no /dev/kmsg. */
+	struct umd_kmsg *kmsg;
 };
 
 /*
@@ -40,6 +43,12 @@ static inline bool umd_image_is_launched(const struct umd_image *image)
 }
 
 void umd_image_enter(struct umd_image *image, struct umd_image *first);
+
+/* kmsg.c */
+struct super_block;
+dev_t umd_kmsg_device(void);
+struct umd_kmsg *umd_kmsg_new(const char *name, const struct super_block *sb);
+void umd_kmsg_free(struct umd_kmsg *log);
 
 /* launcher.c: executed in a handler's place first; see umd_image_is_launched(). */
 extern struct umd_image *umd_launcher;

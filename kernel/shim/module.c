@@ -57,9 +57,12 @@ static int __init umd_init(void)
 	error = umd_sysfs_init();
 	if (error)
 		goto guard;
-	error = umd_launcher_init();
+	error = umd_kmsg_init();
 	if (error)
 		goto sysfs;
+	error = umd_launcher_init();
+	if (error)
+		goto kmsg;
 	error = umd_rs_init();
 	if (error)
 		goto launcher;
@@ -68,6 +71,8 @@ static int __init umd_init(void)
 
 launcher:
 	umd_launcher_exit();
+kmsg:
+	umd_kmsg_exit();
 sysfs:
 	umd_sysfs_exit();
 guard:
@@ -87,6 +92,7 @@ static void __exit umd_exit(void)
 	umd_guard_exit();
 	umd_rs_exit();
 	umd_launcher_exit();
+	umd_kmsg_exit();
 	umd_clock_exit();
 }
 

@@ -206,6 +206,8 @@ void umd_rs_exit(void);
 struct umd_sysfs *umd_sysfs_new(const char *name, const char *const *files, const u16 *modes,
 				size_t count, void *driver, int *error);
 void umd_sysfs_free(struct umd_sysfs *sysfs);	/* waits for readers and writers to leave */
+int umd_kmsg_init(void);
+void umd_kmsg_exit(void);
 int umd_sysfs_init(void);
 void umd_sysfs_exit(void);
 ssize_t umd_rs_sysfs_show(void *driver, u32 index, char *page, size_t len);

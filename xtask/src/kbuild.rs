@@ -130,7 +130,10 @@ pub(crate) fn build_foreign(kernel: &Kernel, setup: Setup, folder: &ForeignFolde
         || build_umd(kernel, &builder, &handlers(&[])?),
     )?;
     progress::print(&publish(&umd.ko, &kernel.out())?.display().to_string());
-    let mut make = kbuild(kernel, &folder.0, &[&umd.symvers]);
+    let symvers = kernel.out().join("Module.symvers");
+    // No other module of ours exports anything.
+    paths::write_if_changed(&symvers, &paths::read(&umd.symvers)?)?;
+    let mut make = kbuild(kernel, &folder.0, &[&symvers]);
     progress::note(&run::shown(&make));
     let status = make.status().context("cannot run make")?;
     if !status.success() {

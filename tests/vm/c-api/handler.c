@@ -82,6 +82,32 @@ static void tell(const char *text)
 	fclose(log);
 }
 
+/* Lines that pretend to be somebody else's, or are too urgent, too long, too many; each one write(2). */
+static void shout(int which)
+{
+	static const char forged[] = "<5>one\numd: c-other: handler says: two\nBUG: three\x1b[2J\xe2\x80\xae\\\n";
+	static char line[4096];
+	int fd = open("/dev/kmsg", O_WRONLY);
+	size_t length = sizeof(forged) - 1;
+
+	memcpy(line, forged, length);
+	if (which == 1)
+		length = sprintf(line, "<0>the machine is on fire\n");
+	if (which == 2)
+		memset(line, 'L', length = 3000);
+	for (int count = which == 3 ? 200 : 1; count; count--) {
+		if (which == 3)
+			length = sprintf(line, "<6>flood %d\n", count);
+		if (write(fd, line, length) != (ssize_t)length)
+			exit(9);
+	}
+	if (which == 4 && (read(fd, line, 1) >= 0 || open("/dev/kmsg", O_RDONLY) >= 0))
+		exit(10);
+	/* Which stays open until the handler ends. */
+	if (which != 5)
+		close(fd);
+}
+
 static int opens(const char *path, int flags)
 {
 	int fd = open(path, flags, 0600);
@@ -272,6 +298,10 @@ static void serve(const struct asked *asked, char **arguments, int count)
 		break;
 	case 'm': /* a line in the log */
 		tell("umd c api: asked for a line");
+		write_all(reply, out);
+		break;
+	case 'M': /* lines in the log that are not as they should be */
+		shout(asked->number);
 		write_all(reply, out);
 		break;
 	case 'a': /* echoes after it had some memory and looked at the clock */

@@ -10,8 +10,8 @@ use super::{BASIC, COMPUTE, CUSTOM, Managed, Process, STRICT, SYSTEM_ROOT, UNCON
 use crate::c_api;
 use crate::driver::{Driver, ELEMENTS};
 use crate::harness::{Context, Topic, test};
-use crate::kernel::Log;
-use crate::process;
+use crate::kernel::{Log, Record};
+use crate::{modules, process};
 
 pub(crate) const TOPIC: Topic = Topic {
     name: "c api confinement",
@@ -22,6 +22,13 @@ pub(crate) const TOPIC: Topic = Topic {
             "its root holds its image and /dev/kmsg, and nothing else",
             root,
         ),
+        test("a line in the log has the driver's name", line_in_the_log),
+        test("its lines are not those of somebody else", forged),
+        test("its lines are not urgent, and not too long", urgent),
+        test("its lines are limited, and those of others are not", flood),
+        test("the log is written to, and not read", write_only),
+        test("the module of an open log can go", open_log),
+        test("another node of that number is nobody's", other_node),
         test("no capability, no new privileges", privileges),
         test("it cannot fork", no_fork),
         test("its limits leave it little to take", limits),
@@ -119,6 +126,134 @@ fn root(_: &Context) -> Result<()> {
         .map(|entry| entry.file_name())
         .collect();
     ensure!(devices == ["kmsg"], "its /dev holds {devices:?}");
+    Ok(())
+}
+
+/// The records of the log that this request to the handler leaves there: those of a handler.
+fn told(process: &Process, log: &Log, what: &str) -> Result<Vec<Record>> {
+    let _ = log.records();
+    process.api.good(&format!("ask 0 {what}"))?;
+    let mut records = log.records();
+    records.retain(|record| record.message.contains("handler says"));
+    Ok(records)
+}
+
+fn messages(records: &[Record]) -> Vec<&str> {
+    let messages = records.iter().map(|record| record.message.as_str());
+    messages.collect()
+}
+
+fn line_in_the_log(_: &Context) -> Result<()> {
+    let log = Log::from_now()?;
+    let process = Process::start(NAME)?;
+    let found = told(&process, &log, "m 4 4 0")?;
+    let expected = "umd: c-confined: handler says: umd c api: asked for a line";
+    ensure!(messages(&found) == [expected], "{found:?}");
+    // `<5>`.
+    ensure!(found[0].level == 5, "{found:?}");
+    drop(process);
+    // Each driver has its own name, and one that says something as it starts.
+    let _other = Process::start("c-tells")?;
+    log.expect("umd: c-tells: handler says: umd c api: started")
+}
+
+fn forged(_: &Context) -> Result<()> {
+    let log = Log::from_now()?;
+    let process = Process::start(NAME)?;
+    let found = told(&process, &log, "M 4 4 0")?;
+    let expected = [
+        "umd: c-confined: handler says: one",
+        "umd: c-confined: handler says: umd: c-other: handler says: two",
+        r"umd: c-confined: handler says: BUG: three\x1b[2J\xe2\x80\xae\x5c",
+    ];
+    // Who reads the log sees a backslash escaped once more.
+    let found: Vec<String> = { messages(&found).into_iter() }
+        .map(|message| message.replace(r"\x5c", r"\"))
+        .collect();
+    ensure!(found == expected, "{found:?}");
+    Ok(())
+}
+
+fn urgent(_: &Context) -> Result<()> {
+    let log = Log::from_now()?;
+    let process = Process::start(NAME)?;
+    let found = told(&process, &log, "M 4 4 1")?;
+    ensure!(
+        messages(&found) == ["umd: c-confined: handler says: the machine is on fire"],
+        "{found:?}"
+    );
+    ensure!(found[0].level == 4, "{found:?}");
+    let found = told(&process, &log, "M 4 4 2")?;
+    let expected = format!("umd: c-confined: handler says: {} (cut)", "L".repeat(900));
+    ensure!(messages(&found) == [expected], "{found:?}");
+    Ok(())
+}
+
+fn flood(_: &Context) -> Result<()> {
+    let log = Log::from_now()?;
+    let process = Process::start(NAME)?;
+    let found = told(&process, &log, "M 4 4 3")?;
+    ensure!(
+        (1..=10).contains(&found.len()),
+        "{} lines of 200",
+        found.len()
+    );
+    drop(process);
+    // Another driver is not the one that is limited.
+    let other = Process::start("c-other")?;
+    let found = told(&other, &log, "m 4 4 0")?;
+    ensure!(found.len() == 1, "{found:?}");
+    drop(other);
+    // How many there were more is told along with the first line that has room again.
+    let process = Process::start(NAME)?;
+    told(&process, &log, "M 4 4 3")?;
+    std::thread::sleep(crate::time::ms(6_000));
+    let _ = log.records();
+    process.api.good("ask 0 m 4 4 0")?;
+    let said = log.records();
+    let dropped = |record: &Record| {
+        record
+            .message
+            .contains("c-confined: handler says: 190 callbacks suppressed")
+    };
+    ensure!(said.iter().any(dropped), "{said:?}");
+    Ok(())
+}
+
+fn write_only(_: &Context) -> Result<()> {
+    let process = Process::start(NAME)?;
+    process.api.good("ask 0 M 4 4 4")?;
+    process.echo()
+}
+
+fn open_log(_: &Context) -> Result<()> {
+    let process = Process::start(NAME)?;
+    process.api.good("ask 0 M 4 4 5")?;
+    drop(process);
+    modules::unload(c_api::MODULE)?;
+    modules::unload("umd")?;
+    modules::load(c_api::MODULE)
+}
+
+fn other_node(_: &Context) -> Result<()> {
+    let _driver = Process::start(NAME)?;
+    let devices = fs::read_to_string("/proc/devices")?;
+    let major = devices
+        .lines()
+        .find_map(|line| line.trim().strip_suffix(" umd-kmsg")?.parse().ok())
+        .context("no device umd-kmsg")?;
+    let path = "/tmp/umd-kmsg";
+    let kind = rustix::fs::FileType::CharacterDevice;
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    let device = rustix::fs::makedev(major, 0);
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, device)?;
+    let opened = fs::File::options().write(true).open(path);
+    fs::remove_file(path)?;
+    let error = opened.err().and_then(|error| error.raw_os_error());
+    ensure!(
+        error == Some(Errno::NXIO.raw_os_error()),
+        "opening it says {error:?}"
+    );
     Ok(())
 }
 
