@@ -47,6 +47,7 @@ mod keyring;
 mod minimize;
 mod package;
 mod reader;
+mod ring;
 mod sections;
 mod split;
 #[cfg(test)]
@@ -56,11 +57,12 @@ pub use crypto::RustCrypto;
 pub use error::Error;
 pub use issuer::Issuer;
 pub use key::{Key, PublicKey};
-pub use keyring::{Added, Keyring, Message, NotAdded, Signed};
+pub use keyring::{Keyring, Message, Signed};
 pub use minimize::Minimized;
 pub use package::{Package, Payload};
 /// The most bytes of a key, a signature, a message, an armor or a package's headers.
 pub use pgp_proto::INPUT_MAX;
 pub use pgp_rules::{Fingerprint, Refusal, State};
+pub use ring::{Added, NotAdded};
 pub use sections::TextFlaw;
 pub use split::Split;

@@ -11,8 +11,7 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{
     KeyFlags, PacketTrait, SignatureConfig, SignatureType, Subpacket, SubpacketData, UserId,
 };
-use pgp::ser::Serialize;
-use pgp::types::{Duration, KeyDetails, PacketHeaderVersion, Password, SigningKey, Tag, Timestamp};
+use pgp::types::{Duration, KeyDetails, PacketHeaderVersion, Password, Tag, Timestamp};
 use std::fs;
 use std::num::NonZeroU32;
 use std::process::{Command, Stdio};
@@ -97,7 +96,7 @@ impl Parts {
             .can_sign(true)
             .primary_user_id("never used".into())
             .build();
-        Self(params.unwrap().generate(&mut rand::thread_rng()).unwrap())
+        Self(params.unwrap().generate(rand::thread_rng()).unwrap())
     }
 
     fn user_id() -> UserId {

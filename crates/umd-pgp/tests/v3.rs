@@ -26,7 +26,7 @@ fn secret() -> SignedSecretKey {
         .primary_user_id("by version 3".into())
         .build()
         .unwrap()
-        .generate(&mut rand::thread_rng())
+        .generate(rand::thread_rng())
         .unwrap()
 }
 

@@ -24,12 +24,12 @@ impl Subject {
     /// key itself, which it may do anywhere. What is skipped has no place of its own in the reply, so
     /// that such a signature comes with what is before.
     const fn takes(self, kind: u8) -> bool {
-        match (self, kind) {
-            (_, 0x1f | 0x20) => true,
-            (Self::UserId, 0x10..=0x13 | 0x30) => true,
-            (Self::Subkey, signature::SUBKEY_BINDING | 0x28) => true,
-            _ => false,
-        }
+        matches!(
+            (self, kind),
+            (_, 0x1f | 0x20)
+                | (Self::UserId, 0x10..=0x13 | 0x30)
+                | (Self::Subkey, signature::SUBKEY_BINDING | 0x28)
+        )
     }
 }
 
