@@ -214,6 +214,70 @@ fn what_is_not_signed_so_that_it_counts_is_told_with_its_reason() {
 }
 
 #[test]
+fn a_file_is_read_to_its_end() {
+    let gpg = Gpg::new();
+    let alice = gpg.make("alice <a@x>", "ed25519", "never");
+    let bob = gpg.make("bob <b@x>", "ed25519", "never");
+    let armored = |key: &str| gpg.run(&["--armor", "--export", key], b"");
+    let (key, bobs) = (armored(&alice), armored(&bob));
+    let data = gpg.file("data", DATA);
+    let by_alice = gpg.sign("alice.sig", &alice, &["--armor"]);
+    let by_bob = gpg.sign("bob.sig", &bob, &["--armor"]);
+    let revocation = gpg.home().join(format!("openpgp-revocs.d/{alice}.rev"));
+    let revocation = fs::read_to_string(revocation).unwrap();
+    let (_, revocation) = revocation.split_once("\n:").unwrap();
+    let keys = gpg.file("KEYS", &[&bobs[..], b"\nAlice, 2023\n", &key].concat());
+    let revoked = gpg.file(
+        "revoked",
+        &[&key[..], b"\n", revocation.as_bytes()].concat(),
+    );
+    let alone = gpg.file("alone", revocation.as_bytes());
+    let quoted = String::from_utf8(key.clone())
+        .unwrap()
+        .replace("-----BEGIN", "> -----BEGIN");
+    let quoted = gpg.file("quoted", &[&bobs[..], quoted.as_bytes()].concat());
+    let verify = |key: &str, more: &[&str], signature: &str| {
+        pgp(&[&["verify", "--key", key], more, &[signature, &data]].concat())
+    };
+    verify(&keys, &[], &by_alice).fine();
+    let shown = pgp(&["show", &keys]).fine();
+    has(&shown, &["alice <a@x>", "bob <b@x>"]);
+    let both = [fs::read(&by_bob).unwrap(), fs::read(&by_alice).unwrap()].concat();
+    let both = gpg.file("both.sig", &both);
+    verify(&keys, &[], &both).fine();
+    has(
+        &verify(&revoked, &[], &by_alice).failed(),
+        &["the key has been revoked"],
+    );
+    has(
+        &verify(&keys, &["--key", &alone], &by_alice).failed(),
+        &["the key has been revoked"],
+    );
+    verify(&keys, &["--key", &alone], &by_bob).fine();
+    has(
+        &verify(&alone, &["--key", &keys], &by_alice).failed(),
+        &[&alice, "was not given", "comes before it"],
+    );
+    let told = verify(&quoted, &[], &by_bob).failed();
+    has(&told, &["quoted: line ", "at the front of its line"]);
+    // A key of which another file has a copy that is refused is taken away, and it is said why.
+    let binary = gpg.run(&["--export", &alice], b"");
+    let mut damaged = binary.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let damaged = gpg.file(
+        "damaged",
+        &[&gpg.run(&["--export", &bob], b""), &damaged[..]].concat(),
+    );
+    verify(&keys, &[], &by_alice).fine();
+    let told = verify(&keys, &["--key", &damaged], &by_alice).failed();
+    has(
+        &told,
+        &[&alice, "it was given, but not taken: no self-signature"],
+    );
+    verify(&keys, &["--key", &damaged], &by_bob).fine();
+}
+
+#[test]
 fn wrong_keys_files_and_command_lines_are_told() {
     let gpg = Gpg::new();
     let alice = gpg.make("alice <a@x>", "ed25519", "never");

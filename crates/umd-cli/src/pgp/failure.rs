@@ -107,6 +107,7 @@ impl Failure {
                     }
                     _ => expected.to_string(),
                 }),
+                Error::Revocation(_) => Some("a file with its key comes before it".to_owned()),
                 _ => None,
             },
         }
