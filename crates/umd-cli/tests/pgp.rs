@@ -259,7 +259,7 @@ fn a_file_is_read_to_its_end() {
         &[&alice, "was not given", "comes before it"],
     );
     let told = verify(&quoted, &[], &by_bob).failed();
-    has(&told, &["quoted: line ", "at the front of its line"]);
+    has(&told, &["quoted: line ", "has to begin its line"]);
     // A key of which another file has a copy that is refused is taken away, and it is said why.
     let binary = gpg.run(&["--export", &alice], b"");
     let mut damaged = binary.clone();

@@ -36,10 +36,11 @@ pub struct NotAdded {
 }
 
 impl Keyring {
-    /// Adds the keys of a keyring, in armors or as they are, those that are believed; each as by [`add`](Self::add).
+    /// Adds the keys of a keyring, in armors or as they are, those that are believed; each as by
+    /// [`add`](Self::add).
     ///
-    /// The whole file is read: all its armors, whatever text is between them. A key of which one copy
-    /// in the file is refused is not added, since that copy may have revoked it. An armor with a
+    /// The whole file is read: all its armors, whatever text is between them. A key of which one
+    /// copy in the file is refused is not added, since that copy may have revoked it. An armor with a
     /// revocation alone, as GnuPG writes one along with each key, revokes that key.
     ///
     /// # Errors
@@ -50,8 +51,8 @@ impl Keyring {
         self.add_all_watched(bytes, |_| {})
     }
 
-    /// The same, and says before each key how many bytes are behind it: a thousand keys may take ten seconds. Those of an armor are counted
-    /// without it.
+    /// Does the same, and passes to `watch`, before each key, how many bytes are behind it: a thousand
+    /// keys may take ten seconds. The bytes of an armor are counted without it.
     ///
     /// # Errors
     ///

@@ -64,7 +64,7 @@ impl TextFlaw {
             Self::OtherKind => "the armor is of another kind",
             Self::Second => "a second armor follows, and there may be one only",
             Self::Quoted => {
-                "the armor is quoted or indented: `-----BEGIN PGP` has to be at the front of its line"
+                "the armor is quoted or indented: `-----BEGIN PGP` has to begin its line"
             }
             Self::ByteOrderMark => {
                 "a byte-order mark is in front of the armor: the file has to be saved without one"
@@ -93,8 +93,8 @@ impl fmt::Display for TextFlaw {
     }
 }
 
-/// Does the file have packets, and not text? Each packet begins with a byte that is no character of an
-/// armor, and has bytes that are in no text.
+/// Whether the file has packets, and not text. Each packet begins with a byte that is no character
+/// of an armor, and has bytes that are in no text.
 pub(crate) fn is_binary(bytes: &[u8]) -> bool {
     let is_packet = bytes.first().is_none_or(|first| first & 0x80 != 0);
     is_packet && !is_utf16(bytes) && (has_controls(bytes) || str::from_utf8(bytes).is_err())
