@@ -65,14 +65,14 @@ fn parts(
     Ok(Parts { at, lens })
 }
 
-/// Skips an integer of a signature. Some programs count too many bits, and write zeros in front.
+/// Skips an integer of a signature of an older version. Some programs count too many bits, and write zeros in front.
 fn lax_integer(from: &mut Cursor<'_>) -> Option<()> {
     let bits = from.half()?;
     let value = from.take(usize::from(bits).div_ceil(8))?;
     value.rest().iter().any(|byte| *byte != 0).then_some(())
 }
 
-/// Skips an integer of a key. There is one way to write each: the first bit counted is set, and none is zero.
+/// Skips an integer of a key, or of a signature of version 6. There is one way to write each: the first bit counted is set, and none is zero.
 fn integer(from: &mut Cursor<'_>) -> Option<()> {
     let bits = from.half()?;
     let value = from.take(usize::from(bits).div_ceil(8))?;
@@ -90,10 +90,13 @@ fn counted(from: &mut Cursor<'_>) -> Option<()> {
     from.take(length.into()).map(drop)
 }
 
-/// Takes the numbers of a signature.
-pub(crate) fn signature(from: &mut Cursor<'_>, algorithm: u8) -> Result<Parts, Flaw> {
+/// Takes the numbers of a signature of this version.
+pub(crate) fn signature(from: &mut Cursor<'_>, version: u8, algorithm: u8) -> Result<Parts, Flaw> {
     let forms = of_signature(algorithm).ok_or(Flaw::Unsupported)?;
-    parts(from, forms, lax_integer)
+    match version {
+        6 => parts(from, forms, integer),
+        _ => parts(from, forms, lax_integer),
+    }
 }
 
 /// Reads the body of a public key or subkey.

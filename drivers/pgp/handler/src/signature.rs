@@ -94,7 +94,7 @@ fn outline(body: Cursor<'_>) -> Result<Outline<'_>, Flaw> {
         let salt = from.byte().ok_or(Flaw::Invalid)?;
         from.take(salt.into()).ok_or(Flaw::Invalid)?;
     }
-    let parts = material::signature(&mut from, algorithm)?;
+    let parts = material::signature(&mut from, version, algorithm)?;
     // What follows the numbers nobody has signed, and readers ignore. Version 6 has nothing there.
     if version == 6 && !from.is_empty() {
         return Err(Flaw::Invalid);

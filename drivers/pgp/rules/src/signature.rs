@@ -104,7 +104,7 @@ impl<'a> Signature<'a> {
             says: Says::Made(u32::from_be_bytes(*time)),
             begin,
             salt: &[],
-            value: value(algorithm, &mut bytes)?,
+            value: value(algorithm, &mut bytes, Bytes::lax_number)?,
         })
     }
 
@@ -127,7 +127,11 @@ impl<'a> Signature<'a> {
         } else {
             &[]
         };
-        let value = value(algorithm, &mut bytes)?;
+        let number = match is_v6 {
+            true => Bytes::number,
+            false => Bytes::lax_number,
+        };
+        let value = value(algorithm, &mut bytes, number)?;
         if is_v6 && !bytes.is_empty() {
             return Err(Refusal::SignatureMalformed);
         }
@@ -193,18 +197,21 @@ fn area<'a>(bytes: &mut Bytes<'a>, is_v6: bool) -> Result<&'a [u8], Refusal> {
     area.ok_or(Refusal::SignatureMalformed)
 }
 
-fn value<'a>(algorithm: u8, bytes: &mut Bytes<'a>) -> Result<SignatureValue<'a>, Refusal> {
+/// Reads the numbers of a signature by this algorithm, each by `number`.
+fn value<'a>(
+    algorithm: u8,
+    bytes: &mut Bytes<'a>,
+    number: impl Fn(&mut Bytes<'a>) -> Result<&'a [u8], Refusal>,
+) -> Result<SignatureValue<'a>, Refusal> {
     Ok(match algorithm {
-        algorithm::RSA | algorithm::RSA_SIGN_ONLY => SignatureValue::Rsa {
-            s: bytes.lax_number()?,
-        },
+        algorithm::RSA | algorithm::RSA_SIGN_ONLY => SignatureValue::Rsa { s: number(bytes)? },
         algorithm::DSA | algorithm::ECDSA => SignatureValue::Pair {
-            r: bytes.lax_number()?,
-            s: bytes.lax_number()?,
+            r: number(bytes)?,
+            s: number(bytes)?,
         },
         algorithm::EDDSA => SignatureValue::Ed25519 {
-            r: bytes.lax_number()?,
-            s: bytes.lax_number()?,
+            r: number(bytes)?,
+            s: number(bytes)?,
         },
         algorithm::ED25519 => {
             let halves: Option<(&[u8; 32], &[u8; 32])> = bytes.array().zip(bytes.array());

@@ -183,6 +183,24 @@ fn what_nobody_has_signed_may_be_written_badly() {
     ] {
         assert_eq!(with(&[front, &numbers].concat()), is("P U 13", [0; 3]));
     }
+    // Of version 6 there is one way to write it.
+    let v6 = Made {
+        version: 6,
+        ..Made::new(0x13)
+    };
+    let v6 = v6.body();
+    let front_of_v6 = &v6[..v6.len() - number.len()];
+    assert_eq!(with(&v6), is("P U 13", [0; 3]));
+    for numbers in [
+        [&[8, 0][..], &number[2..]].concat(),
+        [&[8, 8, 0][..], &number[2..]].concat(),
+        [&number[..], b"more"].concat(),
+    ] {
+        assert_eq!(
+            with(&[front_of_v6, &numbers].concat()),
+            is("P U", [0, 0, 1])
+        );
+    }
     for numbers in [&[0, 0][..], &[0, 8, 0], &[0, 9, 1]] {
         assert_eq!(with(&[front, numbers].concat()), is("P U", [0, 0, 1]));
     }
