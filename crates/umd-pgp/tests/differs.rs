@@ -221,6 +221,28 @@ fn keys_and_signatures() {
         &by_alice,
         since,
     );
+    // The revocation of a subkey at its place, and in front of all user ids.
+    let bob = gpg.make("bob", "rsa2048", "sign", "never");
+    gpg.add_subkey(&bob, "rsa2048", "sign", "never");
+    let by_subkey = gpg.run(&["--local-user", &bob, "--detach-sign"], DATA);
+    gpg.run_edit(&bob, b"key 1\nrevkey\ny\n0\n\ny\nsave\n");
+    let whole = gpg.export(&bob);
+    let of_revoked = (refused(Refusal::KeyRevoked), Good, Refused);
+    row("a subkey that was revoked", &whole, &by_subkey, of_revoked);
+    let all = support::packets(&whole);
+    let bytes = |packet: &support::Packet| whole[packet.begin..packet.end].to_vec();
+    let is_revocation =
+        |packet: &&support::Packet| packet.tag == 2 && whole[packet.body + 1] == 0x28;
+    let revocation = all.iter().find(is_revocation).unwrap();
+    let others = all.iter().filter(|packet| !is_revocation(packet));
+    let mut moved: Vec<Vec<u8>> = others.map(bytes).collect();
+    moved.insert(1, bytes(revocation));
+    row(
+        "its revocation behind the primary key",
+        &moved.concat(),
+        &by_subkey,
+        (refused(Refusal::KeyRevoked), Good, Refused),
+    );
     // Armors.
     let armored = gpg.run(&["--enarmor"], &by_alice);
     let armored = String::from_utf8(armored)

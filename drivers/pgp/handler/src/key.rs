@@ -21,14 +21,14 @@ enum Subject {
 
 impl Subject {
     /// Whether a signature of this type says something here: about what it stands behind, or about the
-    /// key itself, which it may do anywhere. What is skipped has no place of its own in the reply, so
+    /// key itself or as a revocation of a subkey, which it may do anywhere. What is skipped has no place of its own in the reply, so
     /// that such a signature comes with what is before.
     const fn takes(self, kind: u8) -> bool {
         matches!(
             (self, kind),
-            (_, 0x1f | 0x20)
+            (_, 0x1f | 0x20 | 0x28)
                 | (Self::UserId, 0x10..=0x13 | 0x30)
-                | (Self::Subkey, signature::SUBKEY_BINDING | 0x28)
+                | (Self::Subkey, signature::SUBKEY_BINDING)
         )
     }
 }

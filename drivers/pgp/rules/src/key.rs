@@ -18,6 +18,10 @@ pub const SUBKEYS_MAX: usize = 16;
 /// Verifications that one key is worth.
 pub const VERIFICATIONS_MAX: u32 = 64;
 
+/// Hashes that one key is worth besides: of each revocation of a subkey that stands behind something
+/// else, with each subkey that it may be about.
+const HASHES_MAX: u32 = 1024;
+
 /// Bytes of the longest user id: what GnuPG takes.
 const USER_ID_MAX: usize = 2048;
 
@@ -117,6 +121,7 @@ pub fn read_noting<'a, C: Crypto>(
         crypto,
         now,
         left: VERIFICATIONS_MAX,
+        hashes: HASHES_MAX,
         until: None,
         why: None,
     };
@@ -164,7 +169,7 @@ pub fn read_noting<'a, C: Crypto>(
     };
     let subkeys = newest_first(reply.components, input);
     for (subkey, signatures) in subkeys.take(VERIFICATIONS_MAX as usize) {
-        let why = match judge.subkey(subkey, signatures, &state) {
+        let why = match judge.subkey(&reply, subkey, signatures, &state) {
             Ok(None) => continue,
             Ok(Some(subkey)) => match room.get_mut(key.subkeys) {
                 Some(place) => {
@@ -248,6 +253,8 @@ struct Judge<'b, 'a, C> {
     crypto: &'b C,
     now: u64,
     left: u32,
+    /// Hashes that are left for signatures which may be about something else.
+    hashes: u32,
     /// When the first of the signatures that count expires.
     until: Option<u64>,
     /// Why one that may have been good does not count.
@@ -255,6 +262,22 @@ struct Judge<'b, 'a, C> {
 }
 
 impl<'a, C: Crypto> Judge<'_, 'a, C> {
+    /// A signature with what it is about.
+    fn hashed(
+        &self,
+        signature: &Signature<'a>,
+        about: About<'_, 'a>,
+    ) -> Result<signature::Hashed<'a>, Refusal> {
+        let mut hashing = signature.hashing(self.crypto)?;
+        hashing.key(self.primary)?;
+        match about {
+            About::Key => {}
+            About::UserId(user_id) => hashing.user_id(user_id)?,
+            About::Subkey(subkey) => hashing.key(subkey)?,
+        }
+        hashing.finish()
+    }
+
     /// One signature, which must be by this key.
     fn verify(
         &mut self,
@@ -263,14 +286,7 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         by: &PublicKey<'a>,
     ) -> Result<Verified, Refusal> {
         self.left = self.left.checked_sub(1).ok_or(Refusal::TooManySignatures)?;
-        let mut hashing = signature.hashing(self.crypto)?;
-        hashing.key(self.primary)?;
-        match about {
-            About::Key => {}
-            About::UserId(user_id) => hashing.user_id(user_id)?,
-            About::Subkey(subkey) => hashing.key(subkey)?,
-        }
-        let verified = hashing.finish()?.verify(by, self.crypto)?;
+        let verified = self.hashed(signature, about)?.verify(by, self.crypto)?;
         verified.check(self.now)?;
         self.until = first_of(self.until, verified.facts().expires);
         Ok(verified)
@@ -357,9 +373,42 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         Ok(revocation.is_some())
     }
 
+    /// Whether a revocation of the subkey stands behind something else. Which subkey such a one is about
+    /// only its hash says, whose begin is in the signature; over a hash that is not known it is taken
+    /// for one about what it stands behind.
+    fn is_revoked_elsewhere(
+        &mut self,
+        key: &pgp_proto::Key<'_>,
+        own: Signatures<'_>,
+        about: About<'_, 'a>,
+    ) -> Result<bool, Refusal> {
+        let all = key.components.map(|component| component.signatures);
+        let all = core::iter::once(key.direct).chain(all);
+        for claim in all.filter(|signatures| *signatures != own).flatten() {
+            let body = bytes(claim.object.body, self.input)?;
+            if signature::kind_of(body) != Some(kind::REVOKE_SUBKEY) {
+                continue;
+            }
+            self.hashes = self
+                .hashes
+                .checked_sub(1)
+                .ok_or(Refusal::TooManySignatures)?;
+            let begins_right = Signature::read(body)
+                .and_then(|signature| self.hashed(&signature, about))
+                .map(|hashed| hashed.may_be_by(self.primary));
+            let is_revocation = |number| number == kind::REVOKE_SUBKEY;
+            match begins_right {
+                Ok(true) if self.judge(claim, about, is_revocation)?.is_some() => return Ok(true),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
     /// A subkey that signs; none where it is something else. Refused are those that may sign, but do not count.
     fn subkey(
         &mut self,
+        key: &pgp_proto::Key<'_>,
         subkey: Object,
         signatures: Signatures<'_>,
         primary: &State,
@@ -386,7 +435,8 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         if public.material == Material::Other {
             return Err(Refusal::KeyUnsupported);
         }
-        let revoked = self.is_revoked(signatures, kind::REVOKE_SUBKEY, about)?;
+        let revoked = self.is_revoked(signatures, kind::REVOKE_SUBKEY, about)?
+            || self.is_revoked_elsewhere(key, signatures, about)?;
         let expires = |judge: &Self| {
             let own = judge.good_until(&public, facts.key_lifetime);
             first_of(own, primary.expires)

@@ -107,8 +107,8 @@ fn a_signature_is_about_what_it_can_be_about() {
             input = [input.clone(), more, signature.clone()].concat();
             let counted = told(&input).unwrap();
             let text = text.to_owned();
-            // About the key itself a signature may be anywhere.
-            if kinds.contains(&kind) || matches!(kind, 0x1f | 0x20) {
+            // About the key itself a signature may be anywhere, and a subkey's revocation too.
+            if kinds.contains(&kind) || matches!(kind, 0x1f | 0x20 | 0x28) {
                 assert!(
                     counted.0.ends_with(&format!("{text} {kind:x}")),
                     "{counted:?}"

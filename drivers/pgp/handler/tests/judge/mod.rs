@@ -127,7 +127,7 @@ fn key(input: &[u8], own: &Fingerprint, key: &Key<'_>) {
         for it in list {
             signature(input, it);
             let kind = kind(input, it.object.body);
-            assert!(kinds.contains(&kind) || matches!(kind, 0x1f | 0x20));
+            assert!(kinds.contains(&kind) || matches!(kind, 0x1f | 0x20 | 0x28));
             bodies.push((2, it.object.body));
             // One that names one issuer names this.
             if let Some(name) = it.issuer.and_then(|issuer| issuer.of(input)) {
