@@ -33,8 +33,8 @@ pub(crate) enum Mode {
 
 /// The one bound for all that should take next to no time: far more instructions than a handler's death and start, an rmmod
 /// with its waits for the kernel's grace periods, and a few turns of the scheduler take; far less than any deadline that
-/// should not have been waited for. Two processors take turns, and each has to be heard before a grace period ends: there it
-/// is twice as long, which is the shortest of those deadlines.
+/// should not have been waited for. Two processors take turns, and each has to be heard before a
+/// grace period ends: there it is twice as long, which is the shortest of those deadlines.
 const GRACE: Duration = ms(100);
 
 /// What a test is told.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The /dev/kmsg in a foreign handler's root directory: what a handler writes there is a line of the kernel log
- * that begins with the driver's name.
+ * The /dev/kmsg in a foreign handler's root directory: what a handler writes there is a line of the
+ * kernel log that begins with the driver's name.
  */
 #include <linux/fs.h>
 #include <linux/kref.h>

@@ -55,8 +55,8 @@ impl Initramfs {
         self.entries.insert(path, entry);
     }
 
-    /// Adds the links that make `/bin` and its like the directories below `/usr`, as distributions have
-    /// it. Whatever is added to the former goes to the latter.
+    /// Adds the links that make `/bin` and its like the directories below `/usr`, as distributions
+    /// have it. Whatever is added to the former goes to the latter.
     pub(crate) fn merge_usr(&mut self) {
         for name in MERGED {
             let target = format!("usr/{name}");

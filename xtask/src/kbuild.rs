@@ -160,7 +160,7 @@ impl FromStr for ForeignFolder {
         }
         if !folder.join("Kbuild").is_file() && !folder.join("Makefile").is_file() {
             return Err(format!(
-                "{text} holds neither a Kbuild nor a Makefile, with a line as `obj-m := my_driver.o`"
+                "{text} holds neither a Kbuild nor a Makefile with `obj-m := my_driver.o`"
             ));
         }
         Ok(Self(folder))

@@ -77,7 +77,7 @@ impl fmt::Display for Fault {
             Self::Wraps => f.write_str("its end is beyond the highest address that there is"),
             Self::KernelHalf => write!(
                 f,
-                "it reaches into the kernel's half; a process has addresses below {ADDRESSES_END:#x}"
+                "it reaches into the kernel's half; a process has those below {ADDRESSES_END:#x}"
             ),
             Self::Shrinks => f.write_str("it has fewer bytes in memory than in the file"),
             Self::Low => write!(
@@ -100,8 +100,8 @@ const ADDRESSES_END: u64 = 0x7fff_ffff_f000;
 /// Bytes of a page.
 const PAGE: u64 = 4096;
 
-/// Returns text of a file as people may be shown it: characters that move a cursor, end a line or turn
-/// its direction are escaped.
+/// Returns text of a file as people may be shown it: characters that move a cursor, end a line or
+/// turn its direction are escaped.
 pub fn shown(bytes: &[u8]) -> String {
     let escaped = |c: char| match is_plain(c) {
         true => c.to_string(),
@@ -156,7 +156,9 @@ impl fmt::Display for Flaw {
             Self::Kind(number) => write!(f, "it is an ELF file of type {number}; a handler is an executable (type 2 or, position independent, 3)"),
             Self::Entry(address) => write!(f, "it begins at {address:#x}, where it has no code; is it a library, or without a `_start`?"),
             Self::Cut(address) => write!(f, "the segment at {address:#x} lies beyond the file's end: the file has been cut off"),
-            Self::Segment(address, fault) => write!(f, "the kernel does not map the segment at {address:#x}: {fault}"),
+            Self::Segment(address, fault) => {
+                write!(f, "the kernel does not map the segment at {address:#x}: {fault}")
+            }
             Self::Interpreter(path) => write!(f, "it names the interpreter {path}, which it will not find: link it statically"),
             Self::Libraries(names) => write!(f, "it needs shared libraries ({}), which it will not find: link it statically", names.join(", ")),
             Self::WritableCode(address) => write!(f, "the segment at {address:#x} is writable and executable; it may be one of these at most"),
@@ -251,8 +253,8 @@ impl<'d> Image<'d> {
         self.bytes.len() as u64
     }
 
-    /// Bytes of memory that its segments take before it runs, those that the file does not have among
-    /// them.
+    /// Bytes of memory that its segments take before it runs, those that the file does not have
+    /// among them.
     pub fn memory(&self) -> u64 {
         self.segments()
             .fold(0, |sum, segment| segment.size.saturating_add(sum))
@@ -390,8 +392,8 @@ mod tests {
         (elf::PT_GNU_STACK, DATA, 0, b""),
     ];
 
-    /// An executable with these program headers, which begins at 0x2000. Each segment has pages of its
-    /// own in the file.
+    /// An executable with these program headers, which begins at 0x2000. Each segment has pages of
+    /// its own in the file.
     fn file(programs: &[Program]) -> Vec<u8> {
         let mut file = b"\x7fELF\x02\x01\x01".to_vec();
         file.resize(16, 0);
@@ -571,7 +573,7 @@ mod tests {
             (elf::PT_DYNAMIC, DATA, 0x6000, list),
             (elf::PT_INTERP, READ, 0x7000, b"/ld\0"),
         ]);
-        // The headers, and what is in segments. Zeros between them are nobody's.
+        // Only the headers and the segments are read; the zeros between them are padding.
         let is_of_use = |at: &usize| *at < 64 + 56 * 7 || whole[*at] != 0;
         for at in (0..whole.len()).filter(is_of_use) {
             for value in [0, 1, 0x7f, 0x80, 0xff] {

@@ -48,8 +48,8 @@ pub(crate) struct Check {
     format: FormatArgs,
 }
 
-/// The most bytes of a file that is read, unless it may have more. Of a longer one its length is all
-/// that is told.
+/// The most bytes of a file that is read, unless it may have more. Of a longer one its length is
+/// all that is told.
 const READ_MAX: u64 = 64 << 20;
 
 /// A lockdown whose list of system calls is known beforehand.
@@ -193,7 +193,7 @@ impl Check {
         }
     }
 
-    /// What is wrong with a file, and what else there is to say.
+    /// Returns the flaws of a file, and its details where it is an executable.
     fn look(&self, bytes: &[u8]) -> (Vec<String>, Option<Details>) {
         let image = match Image::parse(bytes) {
             Ok(image) => image,
@@ -204,8 +204,7 @@ impl Check {
         let (memory, max) = (image.memory(), self.memory_max);
         if memory > max {
             flaws.push(format!(
-                "its segments take {memory} bytes of memory, those that the file does not have (.bss) among \
-                 them; its driver gives it {max}"
+                "its segments take {memory} bytes, .bss included; its driver gives it {max}"
             ));
         }
         (flaws, Some(Details::of(&image)))

@@ -13,8 +13,8 @@ pub(crate) fn name(path: &Path) -> String {
     shown(path.as_os_str().as_encoded_bytes())
 }
 
-/// How many bytes a file has. Nothing is read, and nothing waits: not for the other end of a pipe, nor
-/// for a device without an end.
+/// How many bytes a file has. Nothing is read, and nothing waits: not for the other end of a pipe,
+/// nor for a device without an end.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub(crate) fn length(path: &Path) -> Result<u64> {
     }
     if !facts.is_file() {
         bail!(
-            "cannot read {}: it is a device, a pipe or a socket; a file that lies on a disk is read",
+            "cannot read {}: it is a device, a pipe or a socket, and no regular file",
             name(path)
         );
     }

@@ -83,7 +83,8 @@ impl<'i> Claims<'i> {
         self.claims.len()
     }
 
-    /// The first of which something comes; else the reason that says most, unless there are more than were looked at.
+    /// The first of which something comes; else the reason that says most, unless there are more
+    /// than were looked at.
     pub(crate) fn first<T>(
         &self,
         judge: impl Fn(&Claim<'i>) -> Result<T, Error>,

@@ -15,7 +15,7 @@ pub enum Error {
     Refused(Refusal),
     /// A text is not what was asked for, or a part of it is not read.
     Text {
-        /// What it is instead.
+        /// The reason.
         flaw: TextFlaw,
         /// The number of the line in the file, where it has lines.
         line: Option<NonZeroU32>,
@@ -31,8 +31,8 @@ pub enum Error {
         /// Why it was.
         why: Refusal,
     },
-    /// Another copy of the key is in the same keyring and was refused. What it says may take back what
-    /// this one says.
+    /// Another copy of the key is in the same keyring and was refused. What it says may take back
+    /// what this one says.
     OtherCopy(Refusal),
     /// A revocation by itself is of a key that is neither in the keyring nor in the file.
     Revocation(Issuer),

@@ -24,8 +24,9 @@
 //! | a key that is too long for the kernel | [`Keyring::minimize`] |
 //! | a signature for `keyctl pkey_verify` | [`Keyring::split`], [`Keyring::split_verified`] |
 //!
-//! Keys, signatures and messages are taken in an armor or without; keys and signatures in any number of armors, with text between them. That something verifies says that a key in this keyring has signed it, and may
-//! do so now; whose key it is, is for whoever chose the keys.
+//! Keys, signatures and messages are taken in an armor or without; keys and signatures in any
+//! number of armors, with text between them. That something verifies says that a key in this
+//! keyring has signed it, and may do so now; whose key it is, is for whoever chose the keys.
 //!
 //! # What to know
 //!

@@ -5,13 +5,12 @@ use crate::crypto::RustCrypto;
 use crate::error::Error;
 use crate::keyring::{Keyring, place_of};
 use pgp_proto::{Block, Place, Request, Signatures, Subject};
+use pgp_rules::packet::{SIGNATURE, SUBKEY};
 use pgp_rules::{Refusal, key};
 
 /// Tags of packets.
-const SIGNATURE: u8 = 2;
 const PRIMARY: u8 = 6;
 const USER_ID: u8 = 13;
-const SUBKEY: u8 = 14;
 
 /// A key without what others say about it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -99,7 +99,7 @@ impl Reader {
         self.packets(bytes, block)
     }
 
-    /// What an armor is around.
+    /// Decodes one armor; returns its packets.
     fn unpacked(&self, section: &Section<'_>, block: Block) -> Result<Vec<u8>, Error> {
         let Section { text, line } = *section;
         let of_another_kind = || TextFlaw::OtherKind.at(line);

@@ -13,7 +13,7 @@ use pgp_rules::signature::kind;
 use pgp_rules::{Fingerprint, Refusal, Signature, key, packet, public};
 use std::borrow::Cow;
 
-/// What has become of a keyring's keys.
+/// The result of adding a file of keys.
 #[derive(Debug, Default)]
 pub struct Added {
     /// So many were added.
@@ -40,19 +40,19 @@ impl Keyring {
     /// [`add`](Self::add).
     ///
     /// The whole file is read: all its armors, whatever text is between them. A key of which one
-    /// copy in the file is refused is not added, since that copy may have revoked it. An armor with a
-    /// revocation alone, as GnuPG writes one along with each key, revokes that key.
+    /// copy in the file is refused is not added, since that copy may have revoked it. An armor with
+    /// a revocation alone, as GnuPG writes one along with each key, revokes that key.
     ///
     /// # Errors
     ///
-    /// It is no keyring, or is damaged, or a part of it cannot be read, or one of its keys is longer
-    /// than [`INPUT_MAX`]. Nothing was added then.
+    /// It is no keyring, or is damaged, or a part of it cannot be read, or one of its keys is
+    /// longer than [`INPUT_MAX`]. Nothing was added then.
     pub fn add_all(&mut self, bytes: &[u8]) -> Result<Added, Error> {
         self.add_all_watched(bytes, |_| {})
     }
 
-    /// Does the same, and passes to `watch`, before each key, how many bytes are behind it: a thousand
-    /// keys may take ten seconds. The bytes of an armor are counted without it.
+    /// Does the same, and passes to `watch`, before each key, how many bytes are behind it: a
+    /// thousand keys may take ten seconds. The bytes of an armor are counted without it.
     ///
     /// # Errors
     ///
@@ -162,7 +162,7 @@ impl Keyring {
             .signatures
             .map(loose)
             .collect::<Result<Vec<_>, Error>>()?;
-        // One that cannot be read may be a revocation as well, and is told of as the others are.
+        // A signature that cannot be read may be a revocation: it is reported like the others.
         let bodies = packet::bodies(packets, packet::SIGNATURE);
         let unread = bodies.filter(|body| Signature::read(body).is_err());
         all.extend(unread.map(|body| Loose {
@@ -220,7 +220,7 @@ impl Keyring {
 
 /// The keys of a keyring, as they were read.
 struct Ring {
-    /// Those that are believed, each with its number.
+    /// The keys that were accepted, each with its number in the file.
     believed: Vec<(usize, Key)>,
     refused: Vec<NotAdded>,
 }
@@ -259,7 +259,7 @@ struct Loose {
     issuer: Option<Issuer>,
 }
 
-/// What an error is where packets are followed by something that is none, such as an armor.
+/// Returns a more exact error where packets are followed by other bytes, such as an armor.
 pub(crate) fn behind(error: Error, binary: &[u8]) -> Error {
     let end = packet::fronts(binary).last().map_or(0, |(at, _)| at);
     let is_packet = binary.get(end).is_none_or(|byte| byte & 0x80 != 0);

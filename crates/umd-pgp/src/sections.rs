@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The armors of a file, and what else is in it.
 //!
-//! A file may have several armors, with text between them. The host finds where each begins and ends,
-//! so that none is passed over: what is in the file and is not read is an error.
+//! A file may have several armors, with text between them. The host finds where each begins and
+//! ends, so that none is passed over: what is in the file and is not read is an error.
 
 use crate::error::Error;
 use pgp_rules::Refusal;
 use std::fmt;
 use std::num::NonZeroU32;
 
-/// What the first line of an armor begins with.
+/// The prefix of an armor's first line.
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
 
-/// What the last line of an armor begins with.
+/// The prefix of an armor's last line.
 const END: &[u8] = b"-----END PGP ";
 
-/// What some editors write in front of a text.
+/// The byte-order mark in UTF-8, which some editors write in front of a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// An armor, from its first line to its last.

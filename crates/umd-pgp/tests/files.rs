@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Files as people have them: several armors, text between them, revocations by themselves, and what
-//! only looks like a key. Nothing in a file is passed over without a word.
+//! Files as people have them: several armors, text between them, revocations by themselves, and
+//! what only looks like a key. Nothing in a file is passed over without a word.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
@@ -147,7 +147,8 @@ fn a_revocation_counts_wherever_it_is_in_a_file() {
         ..
     } = &made;
     let (binary, binary_revocation) = (unpacked(&made, key), unpacked(&made, revocation));
-    // In the key itself the revocation stands behind the primary key. Other programs put it at the end.
+    // In the key itself the revocation stands behind the primary key. Other programs put it at the
+    // end.
     let at_the_end = joined(&[&binary, &binary_revocation]);
     let primary = packets(&binary)[0];
     let behind_user_id = {

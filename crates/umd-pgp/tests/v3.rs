@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Signatures of version 3, RFC 4880, section 5.2.2: packages of today's distributions carry them, and
-//! keys of many years. No program of today makes them, so they are put together here.
+//! Signatures of version 3, RFC 4880, section 5.2.2: packages of today's distributions carry them,
+//! and keys of many years. No program of today makes them, so they are put together here.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use pgp::composed::{KeyType, SecretKeyParamsBuilder, SignedSecretKey};

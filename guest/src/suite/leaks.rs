@@ -25,11 +25,12 @@ pub(crate) const TOPIC: Topic = Topic {
 /// Rounds after which caches and pools have the size that they keep, even where nothing else was done before.
 pub(crate) const WARM_UP: u32 = 300;
 
-/// Rounds that are measured: more than a slab of the smallest objects has, 512, which is what a cache
-/// may have more by itself.
+/// Rounds that are measured: more than a slab of the smallest objects has, 512, which is what a
+/// cache may have more by itself.
 pub(crate) const ROUNDS: u32 = 700;
 
-/// The objects that a cache may have more by itself, besides a slab: one a round, and no more than this.
+/// The objects that a cache may have more by itself, besides a slab: one a round, and no more than
+/// this.
 const FEW: i64 = 100;
 
 /// Rounds on a kernel that checks itself.

@@ -11,8 +11,8 @@
  *   /sys/kernel/umd/<driver_name>/deadline_ms and <linux/umd.h>.
  * - No caller dies of SIGPIPE, and no signal to a caller kills the handler.
  * - The handler has no capability, no_new_privs, tight limits, and a root that holds its image and
- *   /dev/kmsg only (a dynamically linked one: the system's root). Lines that it writes there have the
- *   driver's name in front.
+ *   /dev/kmsg only (a dynamically linked one: the system's root). Lines that it writes there have
+ *   the driver's name in front.
  *
  * docs/c-api.md lists every call with its errors. All functions may sleep; none may be called in atomic
  * context. One struct umd_info belongs to one owner: calls on it are not to be made in parallel, but for

@@ -82,10 +82,11 @@ static void tell(const char *text)
 	fclose(log);
 }
 
-/* Lines that pretend to be somebody else's, or are too urgent, too long, too many; each one write(2). */
+/* Lines that are forged, too urgent, too long or too many; one write(2) each. */
 static void shout(int which)
 {
-	static const char forged[] = "<5>one\numd: c-other: handler says: two\nBUG: three\x1b[2J\xe2\x80\xae\\\n";
+	static const char forged[] = "<5>one\numd: c-other: handler says: two\n"
+		"BUG: three\x1b[2J\xe2\x80\xae\\\n";
 	static char line[4096];
 	int fd = open("/dev/kmsg", O_WRONLY);
 	size_t length = sizeof(forged) - 1;

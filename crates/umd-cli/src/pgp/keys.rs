@@ -70,8 +70,8 @@ impl Believed {
         Ok(())
     }
 
-    /// Takes away the keys of which one of the files has a copy that was refused: it may have said that
-    /// the key is revoked.
+    /// Takes away the keys of which one of the files has a copy that was refused: it may have said
+    /// that the key is revoked.
     fn withdraw(&mut self) -> Result<()> {
         let Self { keyring, refused } = self;
         let mut withdrawn = Vec::new();
@@ -87,7 +87,7 @@ impl Believed {
         }
     }
 
-    /// What else is known where no key has made a signature.
+    /// Returns a hint for a signature whose key is not in the keyring.
     pub(super) fn hint(&self, error: Error) -> Option<String> {
         let Error::NotGiven(issuer) = error else {
             return None;

@@ -2,7 +2,7 @@
 //! Tables for people.
 
 use std::fmt::Write;
-use umd_core::text::is_plain;
+use umd_build::check::shown;
 
 use super::keys::RefusedKey;
 
@@ -31,11 +31,7 @@ impl Rows {
 
 /// Somebody else has written it: it may not move the cursor, nor begin another line.
 pub(super) fn printable(text: &str) -> String {
-    let escaped = |c: char| match is_plain(c) {
-        true => c.to_string(),
-        false => c.escape_default().to_string(),
-    };
-    text.chars().map(escaped).collect()
+    shown(text.as_bytes())
 }
 
 /// Seconds since 1970 as a date and a time.

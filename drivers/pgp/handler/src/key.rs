@@ -20,9 +20,9 @@ enum Subject {
 }
 
 impl Subject {
-    /// Whether a signature of this type says something here: about what it stands behind, or about the
-    /// key itself or as a revocation of a subkey, which it may do anywhere. What is skipped has no place of its own in the reply, so
-    /// that such a signature comes with what is before.
+    /// Whether a signature of this type says something here: about what it stands behind, or about
+    /// the key itself or as a revocation of a subkey, which it may do anywhere. What is skipped has
+    /// no place of its own in the reply, so that such a signature comes with what is before.
     const fn takes(self, kind: u8) -> bool {
         matches!(
             (self, kind),

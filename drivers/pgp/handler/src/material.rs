@@ -65,14 +65,16 @@ fn parts(
     Ok(Parts { at, lens })
 }
 
-/// Skips an integer of a signature of an older version. Some programs count too many bits, and write zeros in front.
+/// Skips an integer of a signature of an older version. Some programs count too many bits, and
+/// write zeros in front.
 fn lax_integer(from: &mut Cursor<'_>) -> Option<()> {
     let bits = from.half()?;
     let value = from.take(usize::from(bits).div_ceil(8))?;
     value.rest().iter().any(|byte| *byte != 0).then_some(())
 }
 
-/// Skips an integer of a key, or of a signature of version 6. There is one way to write each: the first bit counted is set, and none is zero.
+/// Skips an integer of a key, or of a signature of version 6. There is one way to write each: the
+/// first bit counted is set, and none is zero.
 fn integer(from: &mut Cursor<'_>) -> Option<()> {
     let bits = from.half()?;
     let value = from.take(usize::from(bits).div_ceil(8))?;

@@ -49,7 +49,8 @@ impl<'a> Bytes<'a> {
         self.array().map(|bytes| u32::from_be_bytes(*bytes))
     }
 
-    /// A number of a key, or of a signature of version 6, with its count of bits in front. There is one way to write each: no zero at its front, and so no zero at all.
+    /// A number of a key, or of a signature of version 6, with its count of bits in front. There is
+    /// one way to write each: no zero at its front, and so no zero at all.
     pub(crate) fn number(&mut self) -> Result<&'a [u8], Refusal> {
         let (bits, number) = self.counted()?;
         let first = number.first().ok_or(Refusal::Number)?;
@@ -60,9 +61,9 @@ impl<'a> Bytes<'a> {
         Ok(number)
     }
 
-    /// A number of an older signature, without the zero bytes at its front. Its count of bits says how many
-    /// bytes there are, and may be too high: some programs write it so, and nobody has signed it. It
-    /// is not zero.
+    /// A number of an older signature, without the zero bytes at its front. Its count of bits says
+    /// how many bytes there are, and may be too high: some programs write it so, and nobody has
+    /// signed it. It is not zero.
     pub(crate) fn lax_number(&mut self) -> Result<&'a [u8], Refusal> {
         let (_, number) = self.counted()?;
         let first = number.iter().position(|byte| *byte != 0);

@@ -18,8 +18,8 @@ pub const SUBKEYS_MAX: usize = 16;
 /// Verifications that one key is worth.
 pub const VERIFICATIONS_MAX: u32 = 64;
 
-/// Hashes that one key is worth besides: of each revocation of a subkey that stands behind something
-/// else, with each subkey that it may be about.
+/// Hashes that one key is worth besides: of each revocation of a subkey that stands behind
+/// something else, with each subkey that it may be about.
 const HASHES_MAX: u32 = 1024;
 
 /// Bytes of the longest user id: what GnuPG takes.
@@ -97,8 +97,8 @@ pub fn read<'a, C: Crypto>(
     read_noting(primary, input, reply, crypto, now, room, |_, _| {})
 }
 
-/// Does what [`read`] does, and passes to `note` the body of each subkey that may sign and is left out,
-/// with the reason.
+/// Does what [`read`] does, and passes to `note` the body of each subkey that may sign and is left
+/// out, with the reason.
 pub fn read_noting<'a, C: Crypto>(
     primary: PublicKey<'a>,
     input: &'a [u8],
@@ -342,8 +342,8 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         Ok(None)
     }
 
-    /// The newest of this kind about the key itself. It counts wherever it stands in the key: programs
-    /// that put keys together write a revocation behind everything else.
+    /// The newest of this kind about the key itself. It counts wherever it stands in the key:
+    /// programs that put keys together write a revocation behind everything else.
     fn about_key(
         &mut self,
         key: &pgp_proto::Key<'_>,
@@ -373,9 +373,9 @@ impl<'a, C: Crypto> Judge<'_, 'a, C> {
         Ok(revocation.is_some())
     }
 
-    /// Whether a revocation of the subkey stands behind something else. Which subkey such a one is about
-    /// only its hash says, whose begin is in the signature; over a hash that is not known it is taken
-    /// for one about what it stands behind.
+    /// Whether a revocation of the subkey stands behind something else. Which subkey such a one is
+    /// about only its hash says, whose begin is in the signature; over a hash that is not known it
+    /// is taken for one about what it stands behind.
     fn is_revoked_elsewhere(
         &mut self,
         key: &pgp_proto::Key<'_>,

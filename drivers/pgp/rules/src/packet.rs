@@ -63,8 +63,8 @@ pub fn begins_with(input: &[u8], tag: u8) -> bool {
     false
 }
 
-/// The bodies of the packets that have this tag, up to the first packet that has no length or does not
-/// end.
+/// The bodies of the packets that have this tag, up to the first packet that has no length or does
+/// not end.
 pub fn bodies(input: &[u8], tag: u8) -> impl Iterator<Item = &[u8]> {
     let mut bytes = Bytes::new(input);
     let packets = core::iter::from_fn(move || {

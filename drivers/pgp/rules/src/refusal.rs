@@ -82,7 +82,7 @@ refusals! {
     KeyVersion = ENOPKG, "the key is neither of version 4 nor of version 6";
     KeyMalformed = EBADMSG, "the key's packet is malformed";
     KeyUnsupported = ENOPKG, "keys of this algorithm or size are not supported";
-    Number = EBADMSG, "a number in a packet has zeros in front, a wrong count of bits, or too many bits";
+    Number = EBADMSG, "a number in a packet has leading zeros, a wrong bit count, or too many bits";
     SignatureVersion = ENOPKG, "the signature is of none of the versions 3, 4 and 6";
     SignatureMalformed = EBADMSG, "the signature's packet is malformed";
     SignatureUnsupported = ENOPKG, "signatures of this algorithm are not supported";

@@ -33,8 +33,8 @@ pub mod kind {
     pub const REVOKE_USER_ID: u8 = 0x30;
 }
 
-/// Bytes that a signature of version 3 has behind its version: how many of them are hashed. RFC 4880,
-/// section 5.2.2.
+/// Bytes that a signature of version 3 has behind its version: how many of them are hashed. RFC
+/// 4880, section 5.2.2.
 const V3_HASHED: u8 = 5;
 
 /// Which [`kind`] a signature says that it is, whether or not the rest can be read.
@@ -83,8 +83,8 @@ impl<'a> Signature<'a> {
         }
     }
 
-    /// Reads what is behind the version 3: when and as what it was made is hashed, and nothing else is
-    /// said. RFC 4880, section 5.2.2.
+    /// Reads what is behind the version 3: when and as what it was made is hashed, and nothing else
+    /// is said. RFC 4880, section 5.2.2.
     fn read_v3(mut bytes: Bytes<'a>) -> Result<Self, Refusal> {
         if bytes.u8() != Some(V3_HASHED) {
             return Err(Refusal::SignatureMalformed);
@@ -263,8 +263,8 @@ impl<'a, H: Hash> Hashing<'a, H> {
         } = self.signature;
         let length = u32::try_from(hashed.len()).map_err(|_| Refusal::SignatureMalformed)?;
         self.hash.update(hashed)?;
-        // Of version 3 the type is in the place of this 0xff, and is never 0xff: no version's bytes are
-        // those of another.
+        // Of version 3 the type is in the place of this 0xff, and is never 0xff: no version's bytes
+        // are those of another.
         if version != 3 {
             self.hash.update(&[version, 0xff])?;
             self.hash.update(&length.to_be_bytes())?;

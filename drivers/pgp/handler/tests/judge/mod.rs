@@ -164,8 +164,8 @@ fn kind(input: &[u8], body: Place) -> u8 {
     body[if body[0] == 3 { 2 } else { 1 }]
 }
 
-/// A body that is as it should be at the places that are fixed, and whose numbers fill its end. Behind
-/// those of a signature may be more.
+/// A body that is as it should be at the places that are fixed, and whose numbers fill its end.
+/// Behind those of a signature may be more.
 fn object(input: &[u8], object: Object, is_key: bool) {
     let body = object.body.of(input).expect("inside");
     let is_lax = !is_key && body[0] != 6;
